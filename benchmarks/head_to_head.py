@@ -41,7 +41,6 @@ from archsearch.files import write_atomically
 from archsearch.models.families import FAMILIES, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig, load_study
-from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.space.search_space import ChoiceValue
 from archsearch.text import level_text
 
@@ -93,9 +92,7 @@ def script(given: argparse.Namespace) -> None:
     config = config_of(given)
     space, dataset, proxy = config.search_space(), load_dataset(config.dataset), config.proxy
     size, classes = dataset.image_size, dataset.num_classes
-    parts = dataset.split(
-        validation_images=proxy.validation_images, train_images=proxy.train_images, seed=SPLIT_SEED, image_size=size
-    )
+    parts = dataset.split(**proxy.split, image_size=size)
     mean, std = channel_statistics(parts[0])
     plain = [transforms.ToTensor(), transforms.Normalize(mean, std)]
     augmented = [transforms.RandomCrop(size, padding=4), *([transforms.RandomHorizontalFlip()] * dataset.flip), *plain]

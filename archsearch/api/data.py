@@ -18,7 +18,6 @@ from archsearch.files import write_atomically
 from archsearch.models.families import build
 from archsearch.resources import user_path
 from archsearch.search.config import StudyConfig, parse_study
-from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import needs_of
 from archsearch.search.variants import scaled
 from archsearch.text import bytes_text
@@ -125,9 +124,7 @@ def _stem(size: int, *, gpu: bool) -> dict[str, Any]:
 def _needs(config: StudyConfig, data_dir: str | Path | None) -> StudyNeeds:
     dataset = load_dataset(config.dataset, data_dir=data_dir, rules=config.image_rules())
     size = config.proxy.input_size or dataset.image_size
-    positions = dataset.split_positions(
-        validation_images=config.proxy.validation_images, train_images=config.proxy.train_images, seed=SPLIT_SEED
-    )
+    positions = dataset.split_positions(**config.proxy.split)
     spec = scaled(config.reference, config, key="reference").normalised(size)
     network = build(spec, num_classes=dataset.num_classes, input_size=size, seed=0)
     needs = needs_of(dataset, positions, config.proxy, network, input_size=size)

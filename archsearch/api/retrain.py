@@ -33,7 +33,6 @@ from archsearch.plots.history import retraining_figure
 from archsearch.plots.page import write_page, write_png
 from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
-from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training, check_database_writable
 from archsearch.table import json_as
 from archsearch.text import plural
@@ -481,13 +480,7 @@ def _trained(
     device: str,
     chunk: Chunk,
 ) -> Start:
-    train, validation = dataset.split(
-        validation_images=settings.validation_images,
-        train_images=settings.train_images,
-        seed=SPLIT_SEED,
-        image_size=study.input_size,
-        fresh=settings.fresh_images,
-    )
+    train, validation = dataset.split(**settings.split, image_size=study.input_size)
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
     with cpu_threads(1 if device == "cpu" else None):  # as workers have it: the sums of several are rounded otherwise
         model = build(

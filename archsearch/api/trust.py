@@ -171,20 +171,13 @@ def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
     from archsearch.models.families import build
-    from archsearch.search.evaluate import SPLIT_SEED
     from archsearch.search.variants import design_specs
     from archsearch.training.trainer import device_batches
 
-    design, proxy = planned.design, planned.plan.config.proxy
+    design = planned.design
     input_size, seed = planned.plan.input_size, planned.base.config.seed
     loaded = load_dataset(planned.plan.config.dataset, data_dir=runtime.data_dir, rules=planned.plan.image_rules)
-    train, _ = loaded.split(
-        validation_images=proxy.validation_images,
-        train_images=proxy.train_images,
-        seed=SPLIT_SEED,
-        image_size=input_size,
-        fresh=proxy.fresh_images,
-    )
+    train, _ = loaded.split(**planned.plan.config.proxy.split, image_size=input_size)
     mean, std = channel_statistics(train)
     first = train.subset(range(min(JACOB_COV_IMAGES, len(train))))
     batches = device_batches(first, device="cpu", input_size=input_size, mean=mean, std=std)

@@ -202,8 +202,6 @@ def is_due(ratio: float, *, measured: Collection[float], repeated: Sequence[floa
 
 logger = logging.getLogger(__name__)
 
-# The split is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
-SPLIT_SEED = 0
 _CLEAR = 3.0  # times its doubt that a first visit's latency is from a bound, for the bound to be decided by it
 
 # What ends a trial and not its worker. A database that is away or full, or a lost file, is none of it.
@@ -274,13 +272,7 @@ class Evaluator:
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
-        self._train_images, self._validation_images = dataset.split(
-            validation_images=config.proxy.validation_images,
-            train_images=config.proxy.train_images,
-            seed=SPLIT_SEED,
-            image_size=self.input_size,
-            fresh=config.proxy.fresh_images,
-        )
+        self._train_images, self._validation_images = dataset.split(**config.proxy.split, image_size=self.input_size)
         self._repeats = repeats
         self._repeat: RepeatMeasurement | None = None  # until it is complete: beside this trial, and the next ones
         self._asked_repeat = False  # whether it was asked beside the trial in hand which network is due

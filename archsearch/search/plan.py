@@ -27,7 +27,6 @@ from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import Estimate
-from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled
 from archsearch.search.runtime import Runtime
@@ -133,12 +132,7 @@ def plan_run(
         tried = list(design_specs(config.design, input_size=input_size)[:PREFLIGHT_NETWORKS])
         total = config.design.size
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
-    positions = dataset.split_positions(
-        validation_images=config.proxy.validation_images,
-        train_images=config.proxy.train_images,
-        seed=SPLIT_SEED,
-        fresh=config.proxy.fresh_images,
-    )
+    positions = dataset.split_positions(**config.proxy.split)
     network = _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
     validation = (dataset.validation or dataset.train).labels[torch.tensor(positions[1])]
     plan = RunPlan(

@@ -19,7 +19,6 @@ from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
-from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy, recover
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
@@ -119,12 +118,7 @@ def _decode(plan: RunPlan, runtime: Runtime) -> None:
     """Have the pictures decoded that the workers train and validate on."""
     if parse_dataset(plan.config.dataset)[0].decodes:
         load_dataset(plan.config.dataset, data_dir=runtime.data_dir, rules=plan.image_rules).split(
-            validation_images=plan.config.proxy.validation_images,
-            train_images=plan.config.proxy.train_images,
-            seed=SPLIT_SEED,
-            image_size=plan.input_size,
-            fresh=plan.config.proxy.fresh_images,
-            on_decoded=runtime.callbacks.decoded,
+            **plan.config.proxy.split, image_size=plan.input_size, on_decoded=runtime.callbacks.decoded
         )
 
 

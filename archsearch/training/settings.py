@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,15 @@ def settled_precision(protocol: Mapping[str, Any], facts: Mapping[str, Any], dev
     if said == "auto":
         said = facts.get("proxy_precision", former_precision(device))
     return cast(Precision, said)
+
+
+class SplitOptions(TypedDict):
+    """What `Dataset.split` is told of a study's images."""
+
+    validation_images: int
+    train_images: int | None
+    seed: int
+    fresh: bool
 
 
 class ProxySettings(BaseModel):
@@ -87,6 +96,19 @@ class ProxySettings(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     initial_weights: Literal["auto", "by_name", "in_order"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)
+
+    @property
+    def split(self) -> SplitOptions:
+        """Which images it trains and scores on.
+
+        That is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
+        """
+        return {
+            "validation_images": self.validation_images,
+            "train_images": self.train_images,
+            "seed": 0,
+            "fresh": self.fresh_images,
+        }
 
     def input_size_for(self, image_size: int) -> int:
         """Height and width that the network sees (pixels) of images of this size."""
