@@ -168,9 +168,6 @@ class _Source:
     folder: Path
 
 
-_ONNX_HINT = "leave it out, or the format: onnx is the usual one"
-
-
 def export(
     trial: str | int | Path = "best",
     *,
@@ -213,14 +210,13 @@ def export(
     chosen = FORMATS[format_name]
     if quantize not in QUANTIZATIONS:
         raise UnknownNameError("quantization", quantize, QUANTIZATIONS)
-    if quantize == "int8" and chosen.name != "onnx":
-        raise ConfigError(
-            f"quantize int8: it is done by ONNX Runtime, not in the format '{chosen.name}'", hint=_ONNX_HINT
-        )
-    if with_preprocessing and chosen.name != "onnx":
-        raise ConfigError(
-            f"with_preprocessing: it is put into ONNX files alone, not into the format '{chosen.name}'", hint=_ONNX_HINT
-        )
+    for asked, why in (
+        (quantize == "int8", "quantize int8: it is done by ONNX Runtime, not in"),
+        (with_preprocessing, "with_preprocessing: it is put into ONNX files alone, not into"),
+    ):
+        if asked and chosen.name != "onnx":
+            hint = "leave it out, or the format: onnx is the usual one"
+            raise ConfigError(f"{why} the format '{chosen.name}'", hint=hint)
     if dataset is not None and chosen.name == "state-dict" and not untrained:
         raise ConfigError(
             f"dataset {dataset}: weights alone are neither calibrated nor scored", hint="leave it out, or the format"
