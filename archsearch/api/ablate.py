@@ -123,7 +123,6 @@ def leave_one_out(maker: PointMaker, baseline: Spec, levels: Levels) -> PointMak
     """Add the base with each choice that differs from the baseline put back, one at a time; gives the maker.
 
     Args:
-        maker: of the base.
         baseline: of the same family.
         levels: of the choices to look at, macros included; what they set in the baseline is put back together, and the
             baseline's level is looked for among theirs.
@@ -258,7 +257,6 @@ def plan_ablation(
     Args:
         study: a stored study, its name or file, or a shipped study or file that was never run; None: the one worked
             on last.
-        runtime: where and how it is to be run.
         base: what is changed: a variant's name, a trial's number, `best` (the recommended network), `accuracy`,
             `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of

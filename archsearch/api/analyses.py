@@ -124,8 +124,7 @@ def check_spread(spread: str) -> None:
 def ablation_result(made: StoredStudy, *, spread: str = "own") -> Ablation:
     """What an ablation's study found so far.
 
-    Args:
-        spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
+    `spread`: own: each effect's interval from its own differences; pooled: from one spread of all networks.
 
     Raises ConfigError if the study is no ablation, or for another spread.
     """
@@ -257,8 +256,7 @@ def _guidelines(study: StoredStudy) -> GuidelinesReport | None:
 def analysis_of(study: StoredStudy, name: str, options: Mapping[str, str] | None = None) -> Any:
     """One analysis of a study; None if it was never made.
 
-    Args:
-        options: text for the parameters that its function takes beside the study.
+    `options`: text for the parameters that its function takes beside the study.
 
     Raises UnknownNameError for another analysis, ConfigError for an option that it has not or that is no text,
     StoreError if the database cannot be read.

@@ -52,7 +52,6 @@ def plan_confirm(
 
     Args:
         study: a stored study; None: the one worked on last.
-        runtime: where and how it is to be run.
         top: how many networks beside the front's; None: so many that there are `USUAL_NETWORKS` in all, of those
             that miss the front by less than three standard errors.
         seeds: trainings of each network, all with seeds that no training of a search has.
@@ -131,7 +130,6 @@ def near_front(front: Front, *, top: int, any_far: bool = False) -> tuple[FrontR
     have none.
 
     Args:
-        front: of the searched study.
         top: at most so many.
         any_far: also those that miss it by three standard errors or more.
     """

@@ -93,7 +93,6 @@ def write(
     first table, .md and .tex all tables, with the sentences or without.
 
     Args:
-        result: of any analysis.
         path: of the file; its folder is made.
         figure: draws the result, given `width` and `height` (pixels).
         facts: (name, value) of the conditions, at the page's end.

@@ -22,7 +22,6 @@ def make_report(
     """Put together the report of a study.
 
     Args:
-        study: as it was read.
         storage: the database's URL, which the report's commands name; None: the default.
         command: what was typed, for the report's last line.
         figures: whether what only figures show is worked out, too; Markdown and LaTeX do without.

@@ -201,12 +201,7 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int)
     """What to do instead, in one sentence, where a study on a CPU would take more than some hours; else None.
 
     Of CIFAR a shipped study of the same search space that is made for a CPU, or fewer trials; of a design fewer seeds.
-
-    Args:
-        config: the study.
-        expected: the trials that it does not have yet.
-        device: of its workers.
-        total: its trials in all.
+    `expected`: of the trials that it does not have yet; `total`: of all.
     """
     if device != "cpu" or expected.seconds < _LONG_SECONDS:
         return None

@@ -57,7 +57,6 @@ def measure_sustained(
         seconds: above 0.
         target: where; None: the study's own.
         device: this machine's, where the target is local.
-        storage: the database.
         on_turn: told after each turn how many seconds have gone by.
 
     Raises ConfigError, MeasurementError, and ArchsearchError for a study without a front.
