@@ -359,14 +359,7 @@ class PapersReport(InNotebooks):
             "outcomes": dict(self.counts),
             "not_computed": [{"reason": reason, "values": number} for reason, number in self.reasons.items()],
             "not_met": [
-                json_as(
-                    NotMetJson,
-                    each.number.number,
-                    paper=each.paper,
-                    table=each.table,
-                    model=each.model,
-                    computed=each.number.computed,
-                )
+                json_as(NotMetJson, each.number.number, **vars(each), computed=each.number.computed)
                 for each in self.missing
             ],
             "studies": list(self.studies),
@@ -662,8 +655,7 @@ def _value_dict(found: ComparedValue) -> ValueJson:
 
 def _measured_dict(found: Measured) -> MeasuredJson:
     latency = None if found.latency is None else json_as(MeasuredLatencyJson, found.latency)
-    of_study = {"study": found.study, "trial": found.trial, "dataset": found.dataset, "input_size": found.input_size}
-    return json_as(MeasuredJson, found.score, **of_study, latency=latency)
+    return json_as(MeasuredJson, found.score, **{**vars(found), "latency": latency})
 
 
 def markdown(report: PapersReport) -> str:
