@@ -55,15 +55,9 @@ _GROUP = 8  # sampled networks that are measured together
 # A whole run stays below 12 minutes. An interval says what a second attempt would: so there is none.
 _FULL: Mapping[str, Any] = {"budget_seconds": 12.0, "remeasure": 0}
 QUICK: Mapping[str, Any] = {
-    "bursts": 6,
-    "runs_per_burst": 3,
-    "visits": 2,
-    "spread_seconds": 0.2,
-    "warmup_runs": 3,
-    "warmup_windows": 3,
-    "budget_seconds": 1.0,
-    "remeasure": 0,
-}
+    "bursts": 6, "runs_per_burst": 3, "visits": 2, "spread_seconds": 0.2, "warmup_runs": 3, "warmup_windows": 3,
+    "budget_seconds": 1.0, "remeasure": 0,
+}  # fmt: skip
 # What a stored group leaves out of its settings was not there to be chosen when it was measured.
 _DEFAULTS = LatencySettings().model_dump(mode="json")
 
