@@ -190,14 +190,13 @@ def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...]
     names = spec.names()
     parts: list[str] = []
     for text in texts:
-        fresh = True
-        for piece in text.split(","):
-            inside = not fresh and "=" in parts[-1] and piece.partition("=")[0].strip() not in names
-            if inside:
+        first, *more = text.split(",")
+        parts.append(first)
+        for piece in more:
+            if "=" in parts[-1] and piece.partition("=")[0].strip() not in names:
                 parts[-1] += f",{piece}"
             else:
                 parts.append(piece)
-            fresh = False
     found: dict[str, tuple[str, ...] | None] = {}
     for part in parts:
         name, equals, levels = part.strip().partition("=")
