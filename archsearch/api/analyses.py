@@ -106,12 +106,10 @@ def _printed_top1(study: StoredStudy) -> tuple[PrintedTop1, ...]:
 def _base_levels(study: StoredStudy, design: Design) -> Mapping[str, Any] | None:
     """The base of an ablation as the search space names it; None if it is no point of the space."""
     base = design.points[0]
-    if base.family not in FAMILIES:
-        return None
     try:
         space = SearchSpace.from_dict(study.info.space)
         return space.suggestion_of(FAMILIES[base.family].base.with_choices(base.choices))
-    except (ConfigError, StoreError):  # a space or a network of another version: the points' own choices tell
+    except (ConfigError, StoreError):  # a space, family or network of another version: the points' own choices tell
         return None
 
 
