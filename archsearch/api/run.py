@@ -103,12 +103,7 @@ def run(
 
 
 def plan_study(
-    study: str | Path,
-    runtime: Runtime,
-    *,
-    trials: int | None = None,
-    overrides: Overrides = (),
-    seed: int | None = None,
+    study: str | Path, runtime: Runtime, *, trials: int | None, overrides: Overrides, seed: int | None
 ) -> RunPlan:
     """As `plan`, for a runtime."""
     if isinstance(study, Study):
