@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from archsearch.cost.architecture import outline_cost
 from archsearch.errors import MeasurementError
 from archsearch.host import cpu_threads
