@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import false, select, update
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
@@ -197,9 +197,9 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 
 @retried
 def check_database_writable(database: Database) -> None:
-    """See whether something can be stored, before hours are spent on it. Raises StoreError."""
-    with database.writing():
-        pass
+    """See whether a training can be stored, before hours are spent on it. Raises StoreError."""
+    with database.writing() as session:  # which by itself asks for nothing: SQLite begins where it can only read, too
+        session.execute(update(TrainingRow).where(false()).values(seed=0))
 
 
 @retried

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine
 
+from archsearch.errors import StoreError
 from archsearch.records import Record, TrialStatus
 from archsearch.store import trials
 from archsearch.store.claims import Claim, claim_trial, interrupt_trial, recover_trials
@@ -17,6 +21,7 @@ from archsearch.store.schema import LatencyRow, TrialRow
 from archsearch.store.studies import StudyInfo
 from archsearch.store.trials import (
     add_training,
+    check_database_writable,
     copy_result,
     finish_trial,
     load_record,
@@ -280,3 +285,23 @@ def test_a_latency_of_an_older_version_lacks_only_what_was_not_measured_then(
     record = load_record(database, study.id, 0)
     assert record is not None and record.latency == facts.latency
     assert (record.latency.attempts, record.latency.also, record.latency.ratio_low) == (1, (), None)
+
+
+def test_a_database_that_can_only_be_read_is_seen_before_a_score_is_to_be_stored(
+    storage_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without the right to write it in a folder that has it, and a server's user that may only read."""
+
+    def read_only(opened: Database) -> Engine:
+        if opened.sqlite_file is None:
+            return create_engine(opened.url, connect_args={"options": "-c default_transaction_read_only=on"})
+        uri = f"file:{opened.sqlite_file}?mode=ro"
+        return create_engine(opened.url, creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False))
+
+    check_database_writable(database)
+    monkeypatch.setattr(Database, "_plain_engine", read_only)
+    with (
+        closing(Database(storage_url, create=False)) as reader,
+        pytest.raises(StoreError, match=r"cannot be written: .*read-?only"),
+    ):
+        check_database_writable(reader)
