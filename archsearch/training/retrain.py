@@ -202,7 +202,7 @@ def retrain_seed(
     if batch != protocol.batch_size:
         name += f", batch {batch}"
     if class_weights != usual_weights:
-        name += f", class weights {class_weights}"
+        name += ", classes balanced" if class_weights == "balanced" else ", classes as they are"
     score = replace(score, protocol=name)
     return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
 

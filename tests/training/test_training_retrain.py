@@ -22,10 +22,12 @@ from torch import Tensor
 import archsearch.training
 from archsearch.data.dataset import Dataset
 from archsearch.errors import TrainingError
-from archsearch.models.families import FAMILIES
+from archsearch.models.families import FAMILIES, build
 from archsearch.records import Epoch
+from archsearch.store.schema import TrainingRow
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import Pace, RetrainedSeed, _paced, retrain_seed
+from archsearch.training.start import Start
 
 SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 PROTOCOL = PROTOCOLS["one-cycle"]
@@ -85,8 +87,8 @@ def test_scores_of_another_batch_size_are_told_from_the_protocols_own(dataset: D
 @pytest.mark.parametrize(
     ("usual", "weights", "name"),
     [
-        ("none", "balanced", "one-cycle, batch 32, class weights balanced"),
-        ("balanced", "none", "one-cycle, batch 32, class weights none"),
+        ("none", "balanced", "one-cycle, batch 32, classes balanced"),
+        ("balanced", "none", "one-cycle, batch 32, classes as they are"),
         ("balanced", "balanced", "one-cycle, batch 32"),
     ],
 )
@@ -94,6 +96,19 @@ def test_scores_of_other_class_weights_are_told_from_those_of_the_study_s_own(
     dataset: Dataset, tmp_path: Path, usual: str, weights: str, name: str
 ) -> None:
     assert retrain(dataset, tmp_path, epochs=1, class_weights=weights, usual_weights=usual).score.protocol == name
+
+
+@pytest.mark.parametrize(("usual", "weights"), [("none", "balanced"), ("balanced", "none")])
+def test_the_longest_name_of_a_full_training_fits_into_its_column(
+    dataset: Dataset, tmp_path: Path, usual: str, weights: str
+) -> None:
+    """SQLite takes a longer one, and PostgreSQL refuses it when all is trained."""
+    state = build(SPEC, num_classes=dataset.num_classes, input_size=32, seed=0).state_dict()
+    start = Start(kind="pretrained", description="", state=state)
+    options = {"epochs": 1, "batch_size": 16, "start": start, "class_weights": weights, "usual_weights": usual}
+    told = retrain(dataset, tmp_path, **options).score.protocol.removeprefix(PROTOCOL.name)
+    longest = max(map(len, PROTOCOLS)) + len(told) + len("99999") - len("16")  # images of a batch
+    assert longest <= TrainingRow.__table__.c.protocol.type.length
 
 
 def test_a_training_stopped_and_typed_again_ends_bit_for_bit_the_same(dataset: Dataset, tmp_path: Path) -> None:
