@@ -471,8 +471,12 @@ class _Choice:
         )
 
     def _values(self, record: Record, beside: Record) -> tuple[float, ...]:
-        """The objectives of one of two networks: confirmed where both are, else as searched."""
-        if record.arch_id in self.points and beside.arch_id in self.points:
+        """The objectives of one of two networks: confirmed where both are, else as searched.
+
+        A latency of another device stands beside no network that is told of by the search.
+        """
+        comparable = self.uses_confirmed or self.confirmed is None or not self.confirmed.elsewhere
+        if comparable and record.arch_id in self.points and beside.arch_id in self.points:
             return self.points[record.arch_id].values
         return tuple(OBJECTIVES[name].extract(record) for name in self.objectives)
 

@@ -334,6 +334,29 @@ def test_what_was_confirmed_on_another_device_has_its_noise_floor_and_no_latency
 
 
 @pytest.mark.parametrize(
+    ("device", "faster"),
+    [
+        ({}, 100.0 * (1.0 - math.sqrt(2.0 * 2.04) / math.sqrt(1.1 * 1.12))),  # confirmed here, where it is 82 % slower
+        ({"device": "ssh:pi5", "fingerprint": "b0a2db0a2db0"}, 100.0 * (1.0 - 2.0 / 9.0)),  # as searched
+    ],
+)
+def test_where_a_confirmation_on_another_device_lacks_a_network_of_the_front_its_latencies_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: dict[str, str], faster: float
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    first, _, *others = searched()
+    store_study(url, [first, record(1, 4, 59.5, 9.0, variant="shufflenet_v2_x1_0"), *others], noise_floor=0.02)
+    store_confirmation(url, "small.confirm-111111", times=30.0 if device else 1.0, **device)
+    study, made = open_study("small", storage=url), open_study("small.confirm-111111", storage=url)
+    answer = recommendation_of(study.front, study.networks, confirmed=confirm_result(study, made))
+    assert answer.warnings == ("The confirmation has too few trainings of trial 4: this is of the searched front.",)
+    assert answer.sentence.startswith("Take trial 2 (64.00 % top-1, 2.00 ms): ")
+    assert answer.published is not None and answer.published.record.trial == 1
+    assert {each.objective: each.percent for each in answer.published.costs} == {"latency_ms": pytest.approx(faster)}
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         ("run", "--study", "quickstart", "--target", "pi5", "--device", "cpu", "--dry-run"),
