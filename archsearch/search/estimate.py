@@ -95,16 +95,23 @@ def own_trials_estimate(
     than most suggestions: they say little of those.
 
     Args:
+        records: in the order of their trials.
         epochs, train_images: of the trials to come; what a whole training took is scaled to them.
         stopping: whether they may be stopped early, as some of the study's own were; else those do not count.
     """
     ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED) if stopping else (TrialStatus.COMPLETE,)
+    before: dict[str, float] = {}  # what a network took until it was promoted
     suggested: list[float] = []
     for record in records:
-        if record.variant is None and record.status in ended and record.seconds and record.score is not None:
-            whole = record.status is TrialStatus.COMPLETE
+        if record.variant is not None or not record.seconds or record.score is None:
+            continue
+        seconds = before.get(record.arch_id, 0.0) + record.seconds
+        if record.status is TrialStatus.INTERRUPTED:
+            before[record.arch_id] = seconds
+        elif record.status in ended:
             trained = record.score.epochs * record.score.train_images
-            suggested.append(record.seconds * (epochs * train_images / trained if whole else 1.0))
+            whole = record.status is TrialStatus.COMPLETE
+            suggested.append(seconds * (epochs * train_images / trained if whole else 1.0))
     if len(suggested) <= workers:
         return None
     return Estimate(others=max(trials, 0), other_seconds=statistics.fmean(suggested), workers=workers, basis=OWN_TRIALS)

@@ -85,6 +85,20 @@ def test_a_stopped_training_counts_where_others_may_be_stopped_and_as_it_was() -
     assert own_trials_estimate(records[1:], epochs=4, train_images=10_000, trials=1, workers=2, stopping=False) is None
 
 
+@pytest.mark.parametrize(("stopping", "seconds"), [(True, (40.0 + 60.0 + 20.0) / 3), (False, (40.0 + 60.0) / 2)])
+def test_a_promoted_training_took_what_it_had_taken_before_too(stopping: bool, seconds: float) -> None:
+    promoted = [trial(0, 10.0, epochs=1, stopped=True), trial(1, 12.0, epochs=1, stopped=True)]
+    begun = [replace(record, status=TrialStatus.INTERRUPTED) for record in promoted]
+    ended = [trial(3, 30.0), trial(4, 48.0)]
+    records = [
+        *begun,
+        trial(2, 20.0, epochs=1, stopped=True),
+        *(replace(record, arch_id=before.arch_id) for record, before in zip(ended, begun, strict=True)),
+    ]
+    found = own_trials_estimate(records, epochs=4, train_images=10_000, trials=5, workers=1, stopping=stopping)
+    assert found is not None and found.other_seconds == pytest.approx(seconds)
+
+
 def test_a_network_between_two_timed_ones_takes_what_lies_between_and_none_is_extrapolated() -> None:
     small, large = NETWORK, NetworkTime(macs=5e6, train_seconds=0.006, score_seconds=0.0015)
     assert time_at([large, small], 2e6) == NetworkTime(macs=2e6, train_seconds=0.003, score_seconds=0.00075)
