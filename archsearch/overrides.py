@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from archsearch.errors import ConfigError, OverrideError
@@ -20,12 +20,7 @@ _SECTIONS = ("proxy", "latency")
 def read_overrides(given: Overrides) -> dict[str, Any]:
     """Values by dotted key, in the order given; of a key given twice the last. Raises OverrideError."""
     if isinstance(given, Mapping):
-        return {
-            str(key): int(value)
-            if isinstance(value, Integral) and not isinstance(value, bool)
-            else copy.deepcopy(value)
-            for key, value in given.items()
-        }
+        return {str(key): _own(value) for key, value in given.items()}
     found: dict[str, Any] = {}
     for text in [given] if isinstance(given, str) else given:
         if not isinstance(text, str):
@@ -40,6 +35,17 @@ def read_overrides(given: Overrides) -> dict[str, Any]:
         except ConfigError as error:
             raise OverrideError(key, error.message.removeprefix(f"{key}: "), hint=error.hint) from error
     return found
+
+
+def _own(value: Any) -> Any:
+    """A copy in which numbers of numpy are Python's own, those in lists and mappings, too."""
+    if isinstance(value, Mapping):
+        return {key: _own(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_own(each) for each in value]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return copy.deepcopy(value)
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 @dataclass(frozen=True, kw_only=True)

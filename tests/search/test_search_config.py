@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from archsearch.errors import ConfigError
@@ -143,6 +144,23 @@ def test_overrides_are_also_a_mapping_that_stays_as_it_was(write: Any) -> None:
     config = load_study(write(GOOD), given)
     assert (config.proxy.epochs, config.proxy.batch_size, config.fixed) == (2, 64, {"stem.type": "ldc"})
     assert given == {"proxy": {"epochs": 2}, "proxy.batch_size": 64, "fixed.stem.type": "ldc"}
+
+
+def test_numbers_of_numpy_in_a_mapping_of_overrides_are_pythons_own_wherever_they_stand() -> None:
+    widths = [np.float32(0.5), np.int64(1)]
+    config = load_study(
+        "quickstart",
+        {
+            "latency.tolerance": np.float32(0.25),
+            "proxy": {"epochs": np.int64(2), "learning_rate": np.float32(0.5)},
+            "restrict.width": widths,
+            "constraints": {"latency_ms": np.float32(2.5)},
+        },
+    )
+    assert (config.latency.tolerance, config.constraints.latency_ms) == (0.25, 2.5)
+    assert (config.proxy.epochs, config.proxy.learning_rate) == (2, 0.5)
+    assert next(domain.values for domain in config.search_space().domains if domain.name == "width") == (0.5, 1.0)
+    assert [type(value) for value in widths] == [np.float32, np.int64]
 
 
 @pytest.mark.parametrize("override", ["scale.stem.pool=no", "fixed.residual=off", "restrict.residual=[yes, no]"])
