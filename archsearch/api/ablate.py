@@ -32,6 +32,7 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO, variant_names
 from archsearch.space.search_space import SearchSpace, key_of, listed, shown
 from archsearch.text import plural, some_of
+from archsearch.validation import whole
 
 Mode = Literal["one-at-a-time", "leave-one-out", "pairs"]
 MODES: tuple[Mode, ...] = ("one-at-a-time", "leave-one-out", "pairs")
@@ -267,6 +268,7 @@ def plan_ablation(
 
     Raises ConfigError or UnknownNameError for what was asked, and what `archsearch.api.run.plan` raises.
     """
+    seeds, most = whole(seeds, "seeds"), whole(most, "most")
     if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if mode not in MODES:

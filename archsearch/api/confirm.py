@@ -32,6 +32,7 @@ from archsearch.overrides import SectionChanges
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.runtime import Runtime
 from archsearch.text import plural
+from archsearch.validation import whole
 
 DEFAULT_SEEDS = 3
 USUAL_NETWORKS = 12  # of the front and its neighbours together, where nobody says otherwise
@@ -63,6 +64,7 @@ def plan_confirm(
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
     `archsearch.api.run.plan` raises.
     """
+    seeds, top, most = whole(seeds, "seeds"), whole(top, "top"), whole(most, "most")
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if top is not None and top < 0:

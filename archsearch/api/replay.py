@@ -25,7 +25,7 @@ from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.table import Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import first_of, plural
-from archsearch.validation import explain
+from archsearch.validation import explain, whole
 
 LISTED = 12  # trials that a sentence names
 
@@ -248,7 +248,7 @@ def replay(
     """
     if policy is not None:
         STOPPING[policy]  # raises with the nearest name
-    if workers < 1:
+    if (workers := whole(workers, "workers")) < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
     opened = opened_study(study, storage=storage)
     own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})

@@ -178,6 +178,7 @@ def retrain(
     trains this network.
     """
     seeds, epochs, batch_size = whole(seeds, "seeds"), whole(epochs, "epochs"), whole(batch_size, "batch_size")
+    threads = whole(threads, "threads")
     if not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(f"seeds {seeds}: must be 1 to {_MOST_SEEDS}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:

@@ -54,6 +54,7 @@ def plan_trust(
     Raises ConfigError for what was asked or a study without a complete network, and what `archsearch.api.run.plan`
     raises.
     """
+    networks, seeds, epochs = whole(networks, "networks"), whole(seeds, "seeds"), whole(epochs, "epochs")
     changed = changes or SectionChanges()
     if changed.proxy or changed.others:
         raise OverrideError(
@@ -72,7 +73,7 @@ def plan_trust(
         )
     base = base_of(opened)
     proxy_epochs = base.config.proxy.epochs
-    long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else whole(epochs, "epochs")
+    long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else epochs
     if long_epochs <= proxy_epochs:
         raise ConfigError(
             f"epochs {long_epochs}: the proxy itself has {proxy_epochs}",

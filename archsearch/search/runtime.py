@@ -20,6 +20,7 @@ from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.curves import RunningTrial
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.studies import StudyInfo
+from archsearch.validation import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,8 +174,8 @@ class Runtime:
 
     Budget and plateau bind a run's own workers; the same command typed again has a new budget.
 
-    Raises ConfigError for a number of workers or trials below 1, a budget that is no time, and for a proxy that is no
-    HOST:PORT or that SQLite cannot have.
+    Raises ConfigError for a number of workers or trials that is not whole or below 1, a budget that is no time, and for
+    a proxy that is no HOST:PORT or that SQLite cannot have.
     """
 
     storage: str | None = None
@@ -190,13 +191,14 @@ class Runtime:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers {self.workers}: at least 1 is needed")
+        workers, plateau = whole(self.workers, "workers"), whole(self.plateau_trials, "plateau_trials")
+        if workers is not None and workers < 1:
+            raise ConfigError(f"workers {workers}: at least 1 is needed")
         budget = self.time_budget_seconds
         if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
             raise ConfigError(f"time_budget_seconds {shown(budget)}: must be a number of seconds, 0 or more")
-        if self.plateau_trials is not None and self.plateau_trials < 1:
-            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
+        if plateau is not None and plateau < 1:
+            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {plateau}")
         if self.optuna_proxy is not None:
             host_and_port(self.optuna_proxy)
             if (self.storage or DEFAULT_URL).startswith("sqlite"):
