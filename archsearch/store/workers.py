@@ -108,35 +108,44 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
 
     By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
     SQLite is one machine's: none of its workers has outlived a start of this machine, whatever its clock said then.
-    A heartbeat is silent since its last beat, but not for longer than the database server has been up, or this machine
-    has been awake: nobody could beat before.
+    A heartbeat is silent since its last beat, but not for longer than the database server has been up, or that of a
+    worker of this machine than this machine has been awake: nobody could beat before.
     """
     with database.reading() as session:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
         silent = _clock(session) - timedelta(seconds=GRACE_SECONDS)
         alive_since = datetime.min if _server_start(session) > silent else silent
     one_machine = database.sqlite_file is not None
-    return frozenset(row.id for row in rows if _is_alive(row, alive_since, one_machine=one_machine))
+    slept = _AWAKENING.seen() > utc_now() - timedelta(seconds=GRACE_SECONDS)
+    return frozenset(row.id for row in rows if _is_alive(row, alive_since, one_machine=one_machine, slept=slept))
 
 
-def _is_alive(row: WorkerRow, alive_since: datetime, *, one_machine: bool) -> bool:
+def _is_alive(row: WorkerRow, alive_since: datetime, *, one_machine: bool, slept: bool) -> bool:
     here = host_name()
     if row.host == here:
-        start = process_start(row.pid)
-        if start is None:
+        began = process_start(row.pid)
+        if began is None:
             return False
-        if start and row.process_start:
-            return start == row.process_start
+        if began and row.process_start:
+            return began == row.process_start
     if one_machine and _is_of_an_earlier_start(row.host, here):
         return False
+    start, own_start = _name_and_start(row.host)[1], _name_and_start(here)[1]
+    if slept and (one_machine or row.host == here or start == own_start != _UNKNOWN):
+        return True
     return row.last_seen > alive_since
 
 
 def _is_of_an_earlier_start(host: str, here: str) -> bool:
     """Whether a `host_name` is this machine's, but of another start of it."""
-    name, _, start = host.rpartition("/")[0].rpartition("/")
-    own_name, _, own_start = here.rpartition("/")[0].rpartition("/")
+    (name, start), (own_name, own_start) = _name_and_start(host), _name_and_start(here)
     return name == own_name and start != own_start and _UNKNOWN not in (start, own_start)
+
+
+def _name_and_start(host: str) -> tuple[str, str]:
+    """Of a `host_name` the machine's, and which start of it that is, which containers share."""
+    name, _, start = host.rpartition("/")[0].rpartition("/")
+    return name, start
 
 
 def _clock(session: Session) -> datetime:
@@ -167,7 +176,7 @@ _AWAKENING = _Awakening()
 
 
 def _server_start(session: Session) -> datetime:
-    """When the database server was started, in UTC without a zone; SQLite's is this machine, which wakes up."""
+    """When the database server was started, in UTC without a zone; for SQLite long ago."""
     if session.get_bind().dialect.name != "postgresql":
-        return _AWAKENING.seen()
+        return datetime.min
     return session.scalars(select(func.timezone("UTC", func.pg_postmaster_start_time(), type_=DateTime))).one()

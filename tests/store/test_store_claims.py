@@ -275,7 +275,6 @@ def test_without_a_process_table_the_heart_decides(
     assert not {gone, reused} & living_workers(database, study.id)
 
 
-@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_a_machine_that_slept_does_not_take_those_that_slept_with_it_for_dead(
     database: Database, study: StudyInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,13 +282,32 @@ def test_a_machine_that_slept_does_not_take_those_that_slept_with_it_for_dead(
     began, since = utc_now(), time.monotonic()
     monkeypatch.setattr(workers, "_AWAKENING", workers._Awakening())
     monkeypatch.setattr(workers, "utc_now", lambda: began + timedelta(seconds=asleep + awake))
+    monkeypatch.setattr(workers, "_clock", lambda _session: workers.utc_now())  # a server of another machine goes on
+    monkeypatch.setattr(workers, "_server_start", lambda _session: datetime.min)
     monkeypatch.setattr("archsearch.store.workers.time.monotonic", lambda: since + awake)
-    other = enter_row(database, study, last_seen=began, host="a-container/12345678", pid=1, process_start="1")
-    assert living_workers(database, study.id) == {other}
-    asleep, awake = 3600.0, 1.0  # it has had no time to beat yet
-    assert living_workers(database, study.id) == {other}
+    facts = {"last_seen": began, "pid": 1, "process_start": "1"}
+    same = enter_row(database, study, host=f"a-container/{host_name().split('/')[1]}/pid:[1]", **facts)
+    other = enter_row(database, study, host="another-machine/12345678/pid:[1]", **facts)
+    assert living_workers(database, study.id) == {same, other}
+    asleep, awake = 3600.0, 1.0  # there has been no time to beat yet
+    slept = {same, other} if database.sqlite_file is not None else {same}  # SQLite is one machine's
+    assert living_workers(database, study.id) == slept
     awake += GRACE_SECONDS + 1.0
     assert living_workers(database, study.id) == frozenset()
+
+
+def test_of_the_workers_of_a_mac_that_slept_none_is_dead_before_it_could_beat(
+    database: Database, study: StudyInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awakening = workers._Awakening()
+    monkeypatch.setattr(awakening, "seen", utc_now)
+    monkeypatch.setattr(workers, "_AWAKENING", awakening)
+    monkeypatch.setattr(workers, "_PROC", tmp_path / "no proc")
+    monkeypatch.setattr(workers, "_server_start", lambda _session: datetime.min)
+    silent = {"last_seen": utc_now() - timedelta(hours=1), "process_start": "", "pid": os.getpid()}
+    beside = enter_row(database, study, host=host_name(), **silent)
+    other = enter_row(database, study, host="another-mac/unknown/unknown", **silent)
+    assert living_workers(database, study.id) == ({beside, other} if database.sqlite_file is not None else {beside})
 
 
 def test_of_before_a_start_of_this_machine_no_worker_of_sqlite_lives_whatever_the_clock_said(

@@ -32,6 +32,7 @@ def last_seen(database: Database, worker_id: str) -> datetime:
 
 def wrong_clock(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     monkeypatch.setattr(workers, "utc_now", lambda: utc_now() + timedelta(hours=hours))
+    monkeypatch.setattr(workers, "_AWAKENING", workers._Awakening())  # it was wrong from the start, and is not set
 
 
 @pytest.fixture(params=["postgresql"])
