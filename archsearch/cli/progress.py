@@ -289,7 +289,7 @@ class RetrainDisplay(_Display):
         self._place, self._later, self._label = 0, tuple(range(1, len(costs))), ""
         self._trained = 0.0  # cost of the epochs of this call
         self._begins = True  # whether no step of the network in hand is known of
-        self._beside = 0.0  # seconds that went into no epoch: images are read, another command is waited for
+        self._beside = 0.0  # seconds that went into no epoch (images, waiting), less what epochs had of earlier calls
         self._last_end = 0.0  # of an epoch, or of what is part of none
         self._told = False  # how long it will take
         self._last = Text()  # the last finished epoch
@@ -323,6 +323,8 @@ class RetrainDisplay(_Display):
         """Show one finished epoch."""
         done = self._done(seed, epoch.epoch)
         self._trained += self._costs[self._place]
+        own = self.elapsed_seconds - self._last_end
+        self._beside -= max(0.0, epoch.train_seconds - own)  # an earlier call had begun it
         self._begins, self._last_end = False, self.elapsed_seconds
         seconds = (self._last_end - self._beside) / self._trained * (self._total - done)
         left = f", {rough_duration(seconds)} left" if seconds >= 1 else ""

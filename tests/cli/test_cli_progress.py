@@ -180,11 +180,10 @@ def test_the_time_left_of_several_retrainings_counts_what_an_epoch_of_each_costs
     written = io.StringIO()
     monkeypatch.setattr(RetrainDisplay, "elapsed_seconds", 60.0)
     with RetrainDisplay(epochs=2, seeds=1, console=Console(file=written, width=200), costs=(1.0, 3.0, 2.0)) as display:
-        point = Epoch(epoch=1, train_loss=2.0, top1_percent=10.0, learning_rate=0.1, train_seconds=60.0)
         display.begin(0, "[1/3] one", later=(1, 2))
-        display.show(0, point)  # 1 of 12 in 60 s
+        display.show(0, epoch(1))  # 1 of 12 in 60 s
         display.begin(2, "[3/3] three", later=())  # the second one was finished before
-        display.show(0, point)  # 1 and 2 in 60 s, and 2 to come
+        display.show(0, epoch(1))  # 1 and 2 in 60 s, and 2 to come
     lines = written.getvalue().splitlines()
     assert lines[0].startswith("[1/3] one seed 0 epoch 1/2: ") and lines[0].endswith("11 min left")
     assert lines[1].startswith("[3/3] three seed 0 epoch 1/2: ") and lines[1].endswith("40 s left")
@@ -204,8 +203,8 @@ def test_a_network_that_another_command_trained_meanwhile_is_not_taken_for_the_f
     assert lines[0].endswith("3 min left") and lines[1].endswith("15 s left")
 
 
-def epoch(number: int) -> Epoch:
-    return Epoch(epoch=number, train_loss=1.0, top1_percent=50.0, learning_rate=0.1, train_seconds=9.0)
+def epoch(number: int, *, train_seconds: float = 0.0) -> Epoch:
+    return Epoch(epoch=number, train_loss=1.0, top1_percent=50.0, learning_rate=0.1, train_seconds=train_seconds)
 
 
 def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +249,23 @@ def test_the_time_left_of_a_retraining_does_not_count_decoding_and_waiting_as_ep
         display.show(0, epoch(1))
     lines = [line for line in text.getvalue().splitlines() if "loss" in line]
     assert [lines[place].rpartition(", ")[2] for place in (0, 30)] == ["59 min left", "29 min left"]
+
+
+def test_an_epoch_that_an_earlier_call_had_begun_is_counted_with_what_it_took_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: now)
+    text = io.StringIO()
+    with RetrainDisplay(epochs=30, seeds=1, console=Console(file=text, width=160)) as display:
+        now = 10.0  # images are read, and the checkpoint was made in the twelfth epoch
+        display.paced(0, Pace(epochs=11, step=95, steps=100, epoch_seconds=60.0))
+        now = 20.0
+        display.show(0, epoch(12, train_seconds=50.0))  # 18 x 50 s to come
+        now = 80.0
+        display.show(0, epoch(13, train_seconds=50.0))  # it took 60 s with its scoring: 17 x 55 s
+    lines = [line for line in text.getvalue().splitlines() if "loss" in line]
+    assert [line.rpartition(", ")[2] for line in lines] == ["15 min left", "16 min left"]
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
