@@ -35,7 +35,7 @@ from archsearch.export import (
     with_picture_input,
 )
 from archsearch.files import check_file, write_atomically
-from archsearch.image_rules import ImageRules, interpolation_of
+from archsearch.image_rules import ImageRules, Preprocessing, interpolation_of
 from archsearch.latency.prepare import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
@@ -204,7 +204,8 @@ def export(
 
     Raises:
         ConfigError: the network was not retrained, or int8 was asked of another format, or `out` is its own weights or
-            no file; ArchsearchError if it cannot be written. Both are raised before anything is made.
+            no file, or the preprocessing is not known; ArchsearchError if the file cannot be written. Both are raised
+            before anything is made.
         BuildError: the network cannot be exported, or the file does not compute what the network computes.
     """
     chosen = FORMATS[format_name]
@@ -232,6 +233,12 @@ def export(
             hint="give another file (in a terminal: --out)",
         )
     check_file(path)
+    recipe = source.metadata.preprocessing if with_preprocessing else None
+    if with_preprocessing and recipe is None:
+        raise ConfigError(
+            f"{source.metadata.name}: how its pictures were read is not known: an older version trained it",
+            hint="retrain it in a new study, or export it without the preprocessing",
+        )
     scored = source.metadata.trained and chosen.name != "state-dict"
     needed = quantize == "int8" or dataset is not None
     images = _dataset(source, needed=needed, data_dir=data_dir) if scored or needed else None
@@ -263,9 +270,9 @@ def export(
         tell("measuring before and after")
         files = {"onnx": whole} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
-    if with_preprocessing:
+    if recipe is not None:
         tell("putting the preprocessing into the graph")
-        content = _with_picture_input(content, source, exact=quantize == "none")
+        content = _with_picture_input(content, source.model if quantize == "none" else opened_onnx(content), recipe)
     write_atomically(path, content)
     return Exported(
         path=path,
@@ -282,19 +289,12 @@ def export(
     )
 
 
-def _with_picture_input(content: bytes, source: _Source, *, exact: bool) -> bytes:
+def _with_picture_input(content: bytes, network: Outputs, recipe: Preprocessing) -> bytes:
     """The file with the recipe in front, checked on pictures of many shapes against Pillow and the network.
 
-    Raises ConfigError where the recipe is not known, BuildError if the file computes something else.
+    Raises BuildError if the file computes something else.
     """
-    recipe = source.metadata.preprocessing
-    if recipe is None:
-        raise ConfigError(
-            f"{source.metadata.name}: how its pictures were read is not known: an older version trained it",
-            hint="retrain it in a new study, or export it without the preprocessing",
-        )
     made = with_picture_input(content, recipe)
-    network: Outputs = source.model if exact else opened_onnx(content)
     generator = np.random.default_rng(0)
     for height, width in _PICTURE_SHAPES:
         picture = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ import archsearch
 from archsearch.api.export import _normalised, _Source, _top1, export
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.export import ExportFormat
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
@@ -78,6 +78,14 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_exported(
     for out, said in ((tmp_path, "it is a folder"), (tmp_path / "file" / "model.onnx", "cannot be written")):
         with pytest.raises(ArchsearchError, match=said):
             archsearch.export(out=out, on_step=pytest.fail)
+
+
+def test_a_recipe_that_is_not_known_is_told_before_anything_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.api.export._source", lambda *_, **__: source_of(nn.Identity()))
+    with pytest.raises(ConfigError, match="how its pictures were read is not known"):
+        archsearch.export(out=tmp_path / "model.onnx", with_preprocessing=True, on_step=pytest.fail)
 
 
 def test_calibration_images_are_of_every_class_of_an_ordered_set_that_has_few_more_than_are_taken() -> None:
