@@ -147,9 +147,9 @@ def guidelines(
     batch, networks = whole(batch, "batch"), whole(networks, "networks")
     input_size, seed, threads = whole(input_size, "input_size"), whole(seed, "seed"), whole(threads, "threads")
     on_board, where = measured_where(target, device, threads=threads, cores=cores)
-    chosen = tuple(sorted(set(map(str, tables)))) or TABLES
+    named = tuple(sorted(set(map(str, tables))))
     column = "gpu" if where.startswith("cuda") else "arm"
-    wanted = experiments(column, chosen)
+    wanted = experiments(column, named or TABLES)
     settings = _settings(backend, batch, precision, where, quick=quick).model_copy(
         update={"threads": threads, "cores": cores}
     )
@@ -163,7 +163,7 @@ def guidelines(
         measure = measure_on(where, board, settings)
         cache = GuidelineCache(user_path(folder), fingerprint.id, fingerprint.facts)
         size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
-        parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
+        parts = [] if named or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
         common = {"settings": settings.model_dump(mode="json"), "seed": seed}
         planned = [
             _Planned(

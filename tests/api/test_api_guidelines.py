@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from archsearch.analysis.guidelines import CHAINS, GuidelineOutcome, printed_verdict
@@ -69,7 +70,7 @@ def test_a_table_without_an_experiment_is_refused() -> None:
         experiments("tpu")
 
 
-@pytest.mark.parametrize("tables", [["2"], [2], (number for number in (2,))])
+@pytest.mark.parametrize("tables", [["2"], [2], (number for number in (2,)), np.array([2, 2])])
 def test_a_table_is_named_by_its_number_as_a_text_or_an_integer(tables: Any, tmp_path: Path) -> None:
     def told(progress: GuidelinesProgress) -> None:
         raise KeyboardInterrupt(progress.name)
