@@ -142,7 +142,7 @@ def guidelines(
     from archsearch.api import guideline_measure as measuring
     from archsearch.api.measure import measured_where
     from archsearch.latency.fingerprint import device_fingerprint
-    from archsearch.targets.board import Board, check_backend, measure_on
+    from archsearch.targets.board import Board, check_backend, check_cores, measure_on
 
     batch, networks = whole(batch, "batch"), whole(networks, "networks")
     input_size, seed, threads = whole(input_size, "input_size"), whole(seed, "seed"), whole(threads, "threads")
@@ -159,6 +159,7 @@ def guidelines(
             fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
         else:
             check_backend(settings)
+            check_cores(board, cores)
             fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
         measure = measure_on(where, board, settings)
         cache = GuidelineCache(user_path(folder), fingerprint.id, fingerprint.facts)
