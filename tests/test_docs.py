@@ -289,6 +289,13 @@ def test_every_command_line_shown_is_accepted_as_it_stands(document: str, line: 
     GROUP.commands[name].make_context(name, arguments)  # raises a usage error for a wrong option, value or argument
 
 
+@pytest.mark.parametrize(("document", "line"), TYPED)
+def test_no_command_line_shown_is_cut_in_two_by_a_shell(document: str, line: str) -> None:
+    """A level that follows `|` without quotes would be a program of its own, and the command would end before it."""
+    words = shlex.shlex(line, posix=True, punctuation_chars="|<>")
+    assert [word for word in words if word and set(word) <= set("|<>")] == [], document
+
+
 def test_every_command_shown_is_typed_by_a_test_with_each_of_its_options_or_marked() -> None:
     typed = typed_by_tests()
     assert set(typed) == set(GROUP.commands)

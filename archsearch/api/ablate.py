@@ -179,7 +179,7 @@ def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue,
     allowed = rule if macro is None else macro.allowed
     raise ConfigError(
         f"choice {choice}: the search space '{space.name}' has no levels of it",
-        hint=f"give them: {choice}=A|B, each {allowed}",
+        hint=f"give them: '{choice}=A|B', each {allowed}",
     )
 
 
@@ -203,7 +203,7 @@ def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...]
         name, equals, levels = part.strip().partition("=")
         name = name.strip()
         if not name or (equals and not levels.strip()):
-            raise ConfigError(f"choices: '{part.strip()}' is none", hint="for example kernel,attention=none|se")
+            raise ConfigError(f"choices: '{part.strip()}' is none", hint="for example 'kernel,attention=none|se'")
         if name in found:
             raise ConfigError(f"choices: '{name}' is there twice")
         found[name] = tuple(level.strip() for level in levels.split("|")) if equals else None
@@ -290,7 +290,7 @@ def plan_ablation(
     if len(points) < 2:
         raise ConfigError(
             "nothing to compare: no level differs from the base",
-            hint="; ".join(notes[:3]) or "name other choices, or levels: kernel=3|5|7",
+            hint="; ".join(notes[:3]) or "name other choices, or levels: 'kernel=3|5|7'",
         )
     check_size(len(points), seeds, most=most, fewer="name fewer choices")
     design = Design(purpose="ablation", of=made_from.name, points=points, seeds=tuple(range(seeds)), mode=mode)
@@ -428,7 +428,7 @@ def _levels(base: DesignBase, spec: Spec, choices: Sequence[str]) -> Levels:
         if spec.family != base.space.family:
             raise ConfigError(
                 f"the base is of the family '{spec.family}', the space of study '{base.name}' of '{base.space.family}'",
-                hint="name choices of its own: NAME=A|B",
+                hint="name choices of its own: 'NAME=A|B'",
             )
         asked = {domain.name: None for domain in base.space.domains}
     space = base.space

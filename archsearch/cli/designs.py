@@ -115,7 +115,7 @@ def ablate(
     Ctrl-C ends cleanly; the same command typed again continues, with more --seeds it adds them.
 
     Examples:
-    archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
+    archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices "kernel,attention=none|se|eca"
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
     from archsearch.api.ablate import plan_ablation
