@@ -263,6 +263,12 @@ def test_every_override_shown_is_accepted_and_changes_the_study(override: str) -
     assert changed != [load_study("cifar10_cpu"), load_study("cifar10")]
 
 
+def test_the_page_of_attentions_widens_a_study_and_keeps_what_it_restricts() -> None:
+    (line,) = [line for path, line in TYPED if path == "docs/add_attention.md" and line.startswith("archsearch run ")]
+    restricted = load_study("cifar10_cpu", overrides_of(line)).restrict
+    assert restricted == {**load_study("cifar10_cpu").restrict, "attention": ["none", "eca"]}
+
+
 @pytest.mark.parametrize(("path", "target"), LINKS, ids=[f"{where(path)}: {target}" for path, target in LINKS])
 def test_every_relative_link_leads_somewhere(path: Path, target: str) -> None:
     file, _, anchor = target.partition("#")
