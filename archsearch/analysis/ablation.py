@@ -7,8 +7,8 @@ shows as an effect that is worse.
 
 Intervals are Student's t on the paired differences, Bonferroni-corrected: all intervals of top-1 and latency together
 cover their true effects with the stated confidence, whatever their dependence (they share the base), because one
-sentence joins both. A finding is that interval's: `better` or `worse` where it lies on one side of 0, else `cannot be
-told`.
+sentence joins both. A finding is that interval's: `better` or `worse` where it lies on one side of 0, else
+`inconclusive`.
 
 With few seeds each difference's own spread is hardly known (t with 4 degrees of freedom for 5 seeds), and the intervals
 are wide. `spread="pooled"` takes one spread for all points instead, the residual of point + seed (a randomised block
