@@ -139,6 +139,11 @@ class Paired:
         """Effects of all points against the base, of both quantities."""
         return QUANTITIES * (len(self.design.points) - 1)
 
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Of which of top-1 and latency one spread was taken for all points; of the effects so far."""
+        return tuple(_MEASURED[name][2] for name in ("top1", "latency") if self._spreads.get(name) is not None)
+
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
         found = ((seed, self.cells.complete.get((point.name, seed))) for seed in self.design.seeds)
@@ -491,7 +496,6 @@ class Ablation(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The effects with their answers, what each change costs, where two do not add up, and each by itself."""
-        pooled = "" if self.spread == "own" else ", from one spread of all networks"
         effects = table_of(
             f"Effects on {self.base_name}",
             self.rows,
@@ -502,7 +506,7 @@ class Ablation(InNotebooks):
             Column(title="Answer", wide=True),
             note=f"Each change minus the base, paired by seed; n: seeds that both have. "
             f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of both "
-            f"columns together ({self.correction}){pooled}.",
+            f"columns together ({self.correction}).",
         )
         costs = table_of(
             "What each change costs",
@@ -713,11 +717,9 @@ def _answers(rows: Sequence[AblationRow], *, comparisons: int) -> tuple[str, ...
 
 
 def _method(work: Paired, interactions: int, *, weights_by_name: bool) -> str:
-    how = (
-        "Student's t on these differences"
-        if work.spread == "own"
-        else "Student's t with one spread for all points, the residual of point + seed"
-    )
+    how, pooled = "Student's t on these differences", "with one spread for all points, the residual of point + seed"
+    if work.pooled:
+        how = f"Student's t {pooled}" if len(work.pooled) == QUANTITIES else f"{how}, of {work.pooled[0]} {pooled}"
     if work.untested:
         how += (
             f", which is assumed for {' and '.join(work.untested)}: whether spreads differ, fewer than "

@@ -286,6 +286,26 @@ def test_spreads_that_differ_are_not_pooled_and_it_is_said(make_record: Make) ->
     assert not any("spreads" in text for text in own.warnings)
 
 
+def test_the_method_says_of_which_quantity_one_spread_was_taken_where_the_other_s_was_refused(
+    make_record: Make,
+) -> None:
+    generator = np.random.default_rng(3)
+    points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(6)))
+    made = design(points)
+    alike = {each.name: generator.normal(50.0, 1.0, size=5).tolist() for each in points}
+    refused = {**alike, "base": [40.0, 58.0, 45.0, 61.0, 50.0]}
+    own = "intervals: Student's t on these differences"
+    one = "with one spread for all points, the residual of point + seed, Bonferroni-corrected"
+    both, latency = (ablation_of(records(make_record, made, top1), made, spread="pooled") for top1 in (alike, refused))
+    assert f"intervals: Student's t {one}" in both.method
+    assert f"{own}, of latency {one}" in latency.method
+    # both spreads refused: nothing is said of one spread
+    p10 = {name: [value / 10.0 for value in values] for name, values in refused.items()}
+    neither = ablation_of(records(make_record, made, refused, p10), made, spread="pooled")
+    assert f"{own}, Bonferroni-corrected" in neither.method
+    assert not any("one spread" in table.note for table in neither.tables())
+
+
 def test_spreads_that_differ_in_milliseconds_alone_are_refused_in_their_own_name(make_record: Make) -> None:
     generator = np.random.default_rng(3)
     points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(6)))
