@@ -354,7 +354,7 @@ def _number(value: float, effect: Effect, *, unit: bool = True) -> str:
 CORRECTION = "Bonferroni"
 _TOP1 = Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True)
 _LATENCY_PERCENT = Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True)
-LEAVE_ONE_OUT = "leave-one-out"
+LEAVE_ONE_OUT, PAIRS = "leave-one-out", "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -465,10 +465,12 @@ class Ablation(InNotebooks):
         if math.isfinite(self.base_top1_percent) and math.isfinite(self.base_latency_ms):
             top1, latency = number_text(self.base_top1_percent, decimals=2), significant(self.base_latency_ms)
             base = f"top-1 {top1} %, {latency} ms (n = {self.base_n})"
+        single = [row.choice for row in self.rows if self.design.mode != PAIRS or len(row.point.changes) == 1]
+        both = len(self.rows) - len(single)
+        pairs = f"{plural(both, 'pair')} of levels, " if both else ""
         return (
-            f"Each row minus the base: {mode}{plural(len(self.rows), 'level')} of "
-            f"{plural(len({row.choice for row in self.rows}), 'choice')}, "
-            f"{plural(len(self.design.seeds), 'paired seed')}",
+            f"Each row minus the base: {mode}{plural(len(single), 'level')} of {plural(len(set(single)), 'choice')}, "
+            f"{pairs}{plural(len(self.design.seeds), 'paired seed')}",
             f"Base: {self.base_name}, {base}",
         )
 

@@ -240,6 +240,20 @@ def test_an_interaction_is_what_the_pair_does_beyond_the_sum(make_record: Make) 
     assert "together they do better than their sum" in found.sentence
 
 
+def test_pairs_of_levels_are_counted_as_neither_levels_nor_choices(make_record: Make) -> None:
+    points = (
+        *POINTS,
+        point("kernel=7", "c", kernel=7),
+        point("residual=true", "d", residual=True),
+        point("kernel=5 + residual=true", "e", kernel=5, residual=True),
+        point("kernel=7 + residual=true", "f", kernel=7, residual=True),
+    )
+    made = design(points, seeds=2, mode="pairs")
+    given = records(make_record, made, {each.name: [50.0 + index, 51.0] for index, each in enumerate(points)})
+    counted = "pairs, 3 levels of 2 choices, 2 pairs of levels, 2 paired seeds"
+    assert ablation_of(given, made).subtitle[0] == f"Each row minus the base: {counted}"
+
+
 def test_leave_one_out_tells_of_the_choice_that_is_taken_back(make_record: Make) -> None:
     base = replace(point("base", "a", kernel=5), changes={})
     back = replace(point("kernel=3", "b"), changes={"kernel": 3})
