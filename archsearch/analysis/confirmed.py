@@ -443,6 +443,7 @@ def confirmed_of(
         _point(work, point, values, on_front, shares.get(point.name), rows.get(point.arch_id), comparable=comparable)
         for point in design.points
     )
+    unseen = [each.label for each in points if each.n > 1 and None in (each.top1_low_percent, each.latency_low_ms)]
     return Confirmed(
         design=design,
         design_study=next((record.study for record in records), ""),
@@ -457,6 +458,7 @@ def confirmed_of(
             *cell_warnings(cells, design),
             *(() if comparable else (f"latencies cannot be compared with the search's: they are of {elsewhere}",)),
             *(unknown if work.names else ()),
+            *([f"no interval, because no spread is seen: {', '.join(unseen)}"] if unseen else []),
         ),
         error_spread=work.error.spread if work.error.spread.seen else None,
     )
@@ -483,7 +485,7 @@ def _point(
     latency = (times.mean, times.low, times.high)
     sentence = "no trial has completed."
     if group:
-        intervals = "" if top1[1] is None else f", {CONFIDENCE * 100:g} % intervals"
+        intervals = "" if top1[1] is latency[1] is None else f", {CONFIDENCE * 100:g} % intervals"
         chance = "its probability of being on the front cannot be told"
         if probability is not None:
             chance = f"on the front with a probability of {probability_text(probability)}"

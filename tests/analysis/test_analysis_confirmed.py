@@ -220,6 +220,17 @@ def test_values_that_never_scatter_are_said_to_be_taken_as_exact(make_record: Ma
     assert found.points[0].top1_low_percent is None
 
 
+def test_an_interval_that_is_missing_because_all_seeds_agree_is_told_and_the_other_one_is_named(
+    make_record: Make,
+) -> None:
+    made = design("ab", 2)
+    error, p10 = {"a": [30.0, 30.0], "b": [20.0, 21.0]}, {"a": [4.0, 4.1], "b": [6.0, 6.1]}
+    found = confirmed_of(records(make_record, made, error, p10), made, OBJECTIVES, noise_floor=0.0)
+    assert found.points[0].top1_low_percent is None and found.points[0].latency_low_ms is not None
+    assert "(n = 2 seeds, 95 % intervals)" in found.points[0].sentence
+    assert found.warnings == ("no interval, because no spread is seen: a",)
+
+
 def test_the_same_seed_draws_the_same_fronts(make_record: Make) -> None:
     made = design("abc", 3)
     generator = np.random.default_rng(2)
