@@ -11,7 +11,13 @@ from typing import Any
 from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
+from archsearch.analysis.conditions import (
+    RecordConditions,
+    batch_sentence,
+    condition_warnings,
+    conditions_of,
+    mean_text,
+)
 from archsearch.analysis.objectives import (
     OBJECTIVES,
     complete_values,
@@ -245,7 +251,7 @@ OPEN = ConfigDict(extra="allow")  # of a TypedDict: its schema allows further ke
 
 
 class NetworkJson(TypedDict):
-    """One complete network of a study.
+    """One complete network of a study; `seed` is null where its numbers are the means of a design's seeds.
 
     Further keys: `guideline.NAME`, `choice.NAME` and, by further backends, `also.BACKEND.p10_ms` and so on.
     """
@@ -278,7 +284,7 @@ class NetworkJson(TypedDict):
     memory_bytes: int | None
     macs_not_counted: str | None
     epochs: int
-    seed: int
+    seed: int | None
     split: str
     train_images: int
     protocol: str
@@ -342,7 +348,9 @@ def _plain_row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[st
         **of(cost, "params", "macs", "memory_bytes"),
         **{f"guideline.{name}": cost.guidelines.get(name) for name in GUIDELINES},
         "macs_not_counted": " ".join(f"{name}:{times}" for name, times in sorted(cost.unsupported_ops.items())) or None,
-        **of(score, "epochs", "seed", "split", "train_images", "protocol"),
+        **of(score, "epochs"),
+        "seed": None if mean_text(record) else score.seed,
+        **of(score, "split", "train_images", "protocol"),
         **of(latency, "device", "backend", "batch", "threads", "precision", "input_size", "fingerprint"),
         **{
             f"also.{backend}.{name}": getattr(latency_by(record, backend), name, None)

@@ -13,6 +13,7 @@ from makers import make_latency, make_score
 from PIL import Image
 from stored import store_study
 
+from archsearch.analysis.front import front_of, front_rows
 from archsearch.api.report import make_report
 from archsearch.api.study import open_base, open_study
 from archsearch.cli import running
@@ -268,6 +269,12 @@ def test_other_commands_show_each_network_of_a_design_once(cli: Callable[..., An
     assert cli("studies", "--storage", url).code == 0
     described = cli("describe", "tiny.ablate-000000:1", "--storage", url)
     assert described.code == 0, described.err
+
+
+def test_the_means_of_a_design_are_of_no_single_seed(place: Path) -> None:
+    found = open_study("tiny.ablate-000000", storage=stored_ablation(place)).front
+    assert [row["seed"] for row in front_rows(found)] == [None] * len(POINTS)
+    assert front_rows(front_of([record(0, "base", 2)]))[0]["seed"] == 2
 
 
 def test_the_study_of_a_design_stands_for_the_one_that_it_was_made_from(place: Path) -> None:
