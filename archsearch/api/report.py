@@ -37,6 +37,7 @@ def make_report(
         config=study.info.config,
         facts=study.info.facts,
         reference_point=study.info.reference_point,
+        space=study.info.space,
         space_fingerprint=study.info.space_fingerprint,
         storage=None if storage is None else safe_url(storage),
         ablations=tuple(map(ablation_result, made)),

@@ -44,7 +44,7 @@ class ReportData:
         results: what was found out of it, by the name of the analysis; None, or nothing, for what nobody asked for.
         records: every trial, in order of number, with its curve where figures are drawn.
         front: of the study, with what is known of its networks.
-        config, facts, reference_point, space_fingerprint: as the study is stored.
+        config, facts, reference_point, space, space_fingerprint: as the study is stored.
         storage: the `--storage` that was given, safe to print; None: the default.
         ablations: newest first; of a study that is an ablation, itself.
         command: what was typed to make the report.
@@ -56,6 +56,7 @@ class ReportData:
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
     reference_point: Mapping[str, float] | None
+    space: Mapping[str, Any]
     space_fingerprint: str
     storage: str | None = None
     ablations: tuple[Ablation, ...] = ()
@@ -787,8 +788,8 @@ def _method_facts(data: ReportData) -> dict[str, str]:
     return {
         "Study": f"{data.study}, begun {facts['started']}" if "started" in facts else data.study,
         "Design": f"{design.purpose} of study {design.of}, {plural(len(design.points), 'network')}" if design else "",
-        "Search space": _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}"),
-        "Fixed choices": _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})}),
+        "Search space": _joined(str(data.space.get("name", "")), f"fingerprint {data.space_fingerprint}"),
+        "Fixed choices": _pairs({**(config.get("scale") or {}), **(data.space.get("fixed") or {})}),
         "Dataset": _joined(
             str(config.get("dataset", "")),
             f"fingerprint {facts['data_fingerprint']}" if "data_fingerprint" in facts else "",

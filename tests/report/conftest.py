@@ -35,7 +35,6 @@ def make_data(
             "dataset": "cifar10",
             "seed": 0,
             "sampler": "ehvi",
-            "space": "shufflenet_v2",
             "proxy": {"epochs": 8, "validation_images": 2000},
             "latency": {"bursts": 20},
             "constraints": {"params": None},
@@ -47,6 +46,7 @@ def make_data(
             "num_classes": 10,
         },
         "reference_point": {"error_percent": 90.0, "latency_ms": 40.0},
+        "space": {"name": "shufflenet_v2", "fixed": {}},
         "space_fingerprint": "0123456789ab",
         "command": "archsearch report",
     }

@@ -328,6 +328,14 @@ def test_the_methods_say_on_how_many_images_it_was_validated_and_not_how_many_th
     assert "* Images: 10,000 trained on, 165 validated on" in markdown
 
 
+def test_the_methods_name_the_search_space_and_all_that_it_fixes(make_record: Make, make_data: Data) -> None:
+    # of a study file's `fixed`, of a `restrict` to one value, and of its scale, as the study's space is stored
+    space = {"name": "mine", "fixed": {"stem.pool": False, "width": 0.5, "head.type": "gap_hidden"}}
+    _, markdown, _ = rendered(make_data([make_record(0)], space=space))
+    assert "* Search space: mine, fingerprint 0123456789ab" in markdown
+    assert r"* Fixed choices: stem.pool false, width 0.5, head.type gap\_hidden" in markdown
+
+
 def test_the_panel_says_of_how_many_seeds_a_designs_network_has_the_means(make_record: Make, make_data: Data) -> None:
     point = DesignPoint(name="fast", family="shufflenet_v2", choices={}, arch_id="a" * 12)
     design = Design(purpose="confirm", of="study", points=(point,), seeds=(20, 21))
