@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,7 @@ def write(
             ".json": lambda each: json_text(result_json(each), indent=1),
             ".csv": lambda each: each.tables()[0].csv(),
             ".md": markdown_text,
-            ".tex": latex_text,
+            ".tex": lambda each: latex_text(each, name=path.stem),
         }
         write_atomically(path, texts[kind](result).encode())
     return path
@@ -179,11 +180,12 @@ def markdown_text(result: Result) -> str:
     return "\n\n".join(line for line in [*lines, markdown_escaped(result.method)] if line) + "\n"
 
 
-def latex_text(result: Result) -> str:
-    """The tables of a result in LaTeX; they need the package booktabs."""
+def latex_text(result: Result, *, name: str) -> str:
+    """The tables of a result in LaTeX; they need the package booktabs. Their labels begin with the file's name."""
+    label = "tab:" + re.sub(r"[^A-Za-z0-9.]+", "-", name)
     blocks = ["% \\usepackage{booktabs}"]
     blocks += [
-        table.latex(label=f"tab:{number}", caption=f"{result.title}: {table.title}. {table.note}".strip())
+        table.latex(label=f"{label}-{number}", caption=f"{result.title}: {table.title}. {table.note}".strip())
         for number, table in enumerate(_filled(result), start=1)
     ]
     return "\n\n".join(blocks) + "\n"

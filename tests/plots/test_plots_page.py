@@ -54,6 +54,16 @@ def test_the_page_loads_nothing(study_records: list[Record], tmp_path: Path) -> 
     assert "default-src 'none'" in text
 
 
+def test_latex_tables_of_two_files_have_labels_of_their_own_in_one_document(
+    study_records: list[Record], tmp_path: Path
+) -> None:
+    found = make_front(study_records, study="cifar10", dataset="CIFAR-10")
+    texts = [write(found, tmp_path / name).read_text(encoding="utf-8") for name in ("a_1%.tex", "b.tex")]
+    labels = [label for text in texts for label in re.findall(r"\\label\{(.*)\}", text)]
+    assert {"tab:a-1--1", "tab:b-1", "tab:b-2"} <= set(labels)
+    assert len(set(labels)) == len(labels)
+
+
 def test_a_page_of_a_thousand_trials_stays_small(make_record: Make, tmp_path: Path) -> None:
     records = [make_record(trial, top1=trial % 97, p10=1 + trial % 89) for trial in range(1000)]
     _write_study_page(records, tmp_path / "front.html")
