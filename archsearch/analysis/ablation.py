@@ -755,5 +755,6 @@ def _warnings(work: Paired, rows: Sequence[AblationRow]) -> tuple[str, ...]:
     # The seeds differ by design; that every other condition is the same is worth a look.
     for seed in work.design.seeds:
         same = [record for (_, other), record in work.cells.complete.items() if other == seed]
-        texts += [text for text in condition_warnings(same, conditions_of(same)) if text not in texts]
+        found = condition_warnings(same, conditions_of(same), of_front=False)
+        texts += [text for text in found if text not in texts]
     return tuple(texts)

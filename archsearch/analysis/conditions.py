@@ -114,8 +114,13 @@ def condition_parts(records: Sequence[Record], *, dataset: str, device_name: str
     }
 
 
-def condition_warnings(records: Sequence[Record], conditions: RecordConditions) -> tuple[str, ...]:
-    """One sentence for each condition that matters in which the records differ, and for measurements to distrust."""
+def condition_warnings(
+    records: Sequence[Record], conditions: RecordConditions, *, of_front: bool = True
+) -> tuple[str, ...]:
+    """One sentence for each condition that matters in which the records differ, and for measurements to distrust.
+
+    `of_front`: whether they are ranked, and `confirm` measures them again; else effects are told from them.
+    """
     texts: list[str] = []
     for names, consequence in _CONSEQUENCES:
         for name in names:
@@ -132,10 +137,12 @@ def condition_warnings(records: Sequence[Record], conditions: RecordConditions) 
     measured = [(record, record.latency) for record in records if record.latency is not None]
     unconverged = [record for record, latency in measured if not latency.converged]
     contended = [record for record, latency in measured if latency.contended]
-    again = "archsearch confirm measures the front again, best while nothing else runs"
+    told = "ranks" if of_front else "effects"
+    again = "archsearch confirm measures the front again" if of_front else "more seeds measure every network again"
+    again += ", best while nothing else runs"
     if unconverged:
         texts.append(
-            f"the latency of {_named(unconverged, len(measured))} did not converge, so ranks may be wrong: {again}"
+            f"the latency of {_named(unconverged, len(measured))} did not converge, so {told} may be wrong: {again}"
         )
     if contended:
         texts.append(

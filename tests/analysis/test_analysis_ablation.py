@@ -197,6 +197,18 @@ def test_one_seed_has_no_interval_and_tells_nothing(make_record: Make) -> None:
     assert "one seed" in found.warnings[0]
 
 
+def test_of_a_latency_in_doubt_more_seeds_are_advised_and_no_front_is_spoken_of(make_record: Make) -> None:
+    made = design(POINTS, seeds=2)
+    first, *rest = records(make_record, made, {"base": [50.0, 51.0], "kernel=5": [51.0, 52.5]})
+    assert first.latency is not None
+    doubtful = replace(first, latency=replace(first.latency, converged=False, contended=True))
+    again = "more seeds measure every network again, best while nothing else runs"
+    assert ablation_of([doubtful, *rest], made).warnings == (
+        f"the latency of base did not converge, so effects may be wrong: {again}",
+        f"other work may have slowed the device while it measured base, so latencies may be too high: {again}",
+    )
+
+
 def test_equal_differences_claim_no_certainty(make_record: Make) -> None:
     made = design(POINTS, seeds=3)
     found = ablation_of(records(make_record, made, {"base": [50.0, 51.0, 52.0], "kernel=5": [51.0, 52.0, 53.0]}), made)
