@@ -116,8 +116,8 @@ def chosen_networks(records: Sequence[Record], networks: int) -> tuple[Record, .
 
     Half of them (rounded up) come from the best quarter by proxy accuracy, the others from the rest, each half at
     equal distances of rank from its first to its last. A published network takes the place that is nearest to its
-    rank, so that all of them are in unless there are more than places. A half that has too few networks leaves its
-    places to the other. The same records always give the same networks.
+    rank, so that all of them are in unless one half has more of them than places. A half that has too few networks
+    leaves its places to the other. The same records always give the same networks.
     """
     ranked = ranked_networks(records)
     quarter = math.ceil(len(ranked) / 4)
