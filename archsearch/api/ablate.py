@@ -342,7 +342,7 @@ def _within_study(
     note = (
         f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
         f"out: {named} (others: name choices; all: allow {len(points)} as the most; in a terminal: --choices "
-        "and --most)"
+        "and --most; more seeds leave room for fewer networks, which is another ablation)"
     )
     return (points[0], *kept), (note,)
 

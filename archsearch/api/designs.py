@@ -59,7 +59,8 @@ def ablate(
 ) -> Ablation:
     """Change one network choice by choice; what each change does to accuracy, latency and size.
 
-    Called again it continues, with more seeds it adds them. What was merged or left out is logged as a warning.
+    Called again it continues, with the same choices and more seeds it adds them. What was merged or left out is logged
+    as a warning.
 
     Args:
         study, base, choices, seeds, mode, most: see `archsearch.api.ablate.plan_ablation`.

@@ -69,7 +69,8 @@ def ablate(
         typer.Option(
             min=1,
             metavar="N",
-            help="Trainings of each network; more, typed later, are added. Default: 5; 3 without --choices and --most.",
+            help="Trainings of each network; more, typed later with the same --choices, are added. Default: 5; 3 "
+            "without --choices and --most.",
         ),
     ] = None,
     mode: Annotated[
@@ -112,7 +113,7 @@ def ablate(
     """Change one network choice by choice, and say what each change does to accuracy, latency and size.
 
     Every network is trained with the same seeds, on the same images in the same order, and measured anew each time.
-    Ctrl-C ends cleanly; the same command typed again continues, with more --seeds it adds them.
+    Ctrl-C ends cleanly; the same command typed again continues, with --choices and more --seeds it adds them.
 
     Examples:
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices "kernel,attention=none|se|eca"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -185,6 +186,21 @@ def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
     assert "10 networks, the base included" in seeds.err
     whole = cli("ablate", "--study", "tiny.yaml", "--most", "100", "--device", "cpu", "--dry-run")
     assert "left out" not in whole.err and "each network with 5 seeds" in whole.err
+
+
+def test_that_more_seeds_make_another_ablation_where_no_choices_are_named_is_said(
+    cli: Callable[..., Any], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    (place / "tiny.yaml").write_text(STUDY + "trials: 12\n")
+    typed = ("ablate", "--study", "tiny.yaml", "--device", "cpu", "--dry-run")
+    three, six = cli(*typed), cli(*typed, "--seeds", "6")
+    # 12 trials are 4 networks with 3 seeds, and 2 with 6
+    assert "4 networks, the base included" in three.err and "2 networks, the base included" in six.err
+    assert "more seeds leave room for fewer networks, which is another ablation" in " ".join(three.err.split())
+    named = [cli(*typed, "--choices", "residual", "--seeds", seeds) for seeds in ("3", "6")]
+    studies = [re.findall(r"tiny\.ablate-[0-9a-f]{6}", ended.err)[0] for ended in (three, six, *named)]
+    assert studies[0] != studies[1] and studies[2] == studies[3]
 
 
 @pytest.mark.parametrize(
