@@ -498,6 +498,13 @@ class Ablation(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The effects with their answers, what each change costs, where two do not add up, and each by itself."""
+
+        def together(comparisons: int) -> str:
+            return (
+                f"{100 * self.confidence:g} % intervals that hold for all {plural(comparisons, 'comparison')} of both "
+                f"columns together ({self.correction})."
+            )
+
         effects = table_of(
             f"Effects on {self.base_name}",
             self.rows,
@@ -506,9 +513,7 @@ class Ablation(InNotebooks):
             (_TOP1, lambda row: _interval(row.top1)),
             (_LATENCY_PERCENT, lambda row: _interval(row.latency)),
             Column(title="Answer", wide=True),
-            note=f"Each change minus the base, paired by seed; n: seeds that both have. "
-            f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of both "
-            f"columns together ({self.correction}).",
+            note=f"Each change minus the base, paired by seed; n: seeds that both have. {together(self.comparisons)}",
         )
         costs = table_of(
             "What each change costs",
@@ -524,7 +529,8 @@ class Ablation(InNotebooks):
             (Column(title="Added MACs", decimals=0, signed=True), lambda row: row.macs.estimate),
             (ARCH_ID, lambda row: row.point.arch_id),
             note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and MACs are "
-            "exact.",
+            f"exact. {100 * self.confidence:g} % intervals, corrected for {plural(self.comparisons, 'comparison')} "
+            f"({self.correction}).",
         )
         both: tuple[AblationRow | Interaction, ...] = (*self.rows, *self.interactions)
         alone = table_of(
@@ -539,16 +545,17 @@ class Ablation(InNotebooks):
             note=f"{100 * self.confidence:g} % intervals of one comparison alone, not corrected for the others.",
             wide=True,
         )
-        together = table_of(
+        beyond = table_of(
             "Two together, beyond their sum",
             self.interactions,
             (Column(title="Changes", whole=True), lambda each: each.point.name),
             (Column(title="n", decimals=0), lambda each: each.top1.n),
             (_TOP1, lambda each: _interval(each.top1)),
             (_LATENCY_PERCENT, lambda each: _interval(each.latency)),
-            note="Top-1 beyond the sum of the two effects, latency beyond the product of the two ratios.",
+            note="Top-1 beyond the sum of the two effects, latency beyond the product of the two ratios. "
+            + together(QUANTITIES * len(self.interactions)),
         )
-        return effects, costs, *((together,) if self.interactions else ()), alone
+        return effects, costs, *((beyond,) if self.interactions else ()), alone
 
 
 def _change_with_amounts(choice: str, rows: Sequence[AblationRow]) -> str:

@@ -266,6 +266,18 @@ def test_pairs_of_levels_are_counted_as_neither_levels_nor_choices(make_record: 
     assert ablation_of(given, made).subtitle[0] == f"Each row minus the base: {counted}"
 
 
+def test_each_table_says_what_its_intervals_are_corrected_for(make_record: Make) -> None:
+    points = (*POINTS, point("residual=true", "c", residual=True), point("both", "d", kernel=5, residual=True))
+    made = design(points, seeds=3, mode="pairs")
+    top1 = {each.name: [50.0 + index, 51.5, 52.0 - index] for index, each in enumerate(points)}
+    effects, costs, beyond, alone = ablation_of(records(make_record, made, top1), made).tables()
+    # three networks beside the base, and one interaction, each in accuracy and latency
+    assert "95 % intervals that hold for all 6 comparisons of both columns together (Bonferroni)." in effects.note
+    assert "95 % intervals, corrected for 6 comparisons (Bonferroni)." in costs.note
+    assert "95 % intervals that hold for all 2 comparisons of both columns together (Bonferroni)." in beyond.note
+    assert "of one comparison alone, not corrected" in alone.note
+
+
 def test_leave_one_out_tells_of_the_choice_that_is_taken_back(make_record: Make) -> None:
     base = replace(point("base", "a", kernel=5), changes={})
     back = replace(point("kernel=3", "b"), changes={"kernel": 3})
