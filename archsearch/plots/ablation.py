@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
+from archsearch.analysis.ablation import QUANTITIES, Ablation, AblationRow, Effect, Interaction
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
 
 MOST_ROWS = 80
@@ -32,13 +32,14 @@ def ablation_figure(found: Ablation, *, width: int = 1100, height: int | None = 
         ),
     ]
     percent = f"{100.0 * found.confidence:g} %"
+    apart = f", interactions of all {QUANTITIES * len(found.interactions)}" if found.interactions else ""
     return forest_figure(
         lines[: MOST_ROWS + 1],
         ("Top-1 minus the base's (points)", "Latency against the base's (%)"),
         found,
         words={BETTER: "better", WORSE: "worse", UNTOLD: UNTOLD, "base": "base"},
         thick=f"{percent} of this comparison alone",
-        thin=f"{percent} of all {found.comparisons} together ({found.correction})",
+        thin=f"{percent} of all {found.comparisons} together{apart} ({found.correction})",
         hidden=max(0, len(lines) - 1 - MOST_ROWS),
         width=width,
         height=height,

@@ -143,7 +143,7 @@ def test_the_corrected_interval_is_thin_and_the_uncorrected_thick() -> None:
     assert any("all 1 together (Bonferroni)" in name for name in names)
 
 
-def test_interactions_follow_the_rows() -> None:
+def with_an_interaction() -> Ablation:
     found = Interaction(
         point=BETTER.point,
         first=BETTER.point,
@@ -153,9 +153,19 @@ def test_interactions_follow_the_rows() -> None:
         latency=effect(0.3),
         sentence="they add up",
     )
-    together = ablation([BETTER, UNTOLD], interactions=(found,))
+    return ablation([BETTER, UNTOLD], interactions=(found,))
+
+
+def test_interactions_follow_the_rows() -> None:
+    together = with_an_interaction()
     assert "interaction: kernel 5 with attention se" in labels_of(together)[-1]
     assert [table.title for table in together.tables()][2] == "Two together, beyond their sum"
+
+
+def test_the_legend_says_that_interactions_are_corrected_by_themselves() -> None:
+    names = [trace.name for trace in ablation_figure(with_an_interaction()).data if trace.name]
+    # one interaction, in accuracy and in latency
+    assert "95 % of all 2 together, interactions of all 2 (Bonferroni)" in names
 
 
 def test_a_row_without_an_interval_or_without_a_pair_is_said_so_by_its_n() -> None:
