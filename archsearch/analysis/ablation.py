@@ -24,9 +24,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from archsearch.analysis.conditions import condition_warnings, conditions_of
 from archsearch.analysis.intervals import CONFIDENCE, MeanInterval, PooledVariance, additive_fit, mean_interval
-from archsearch.analysis.means import Cells, MissingTrial, cell_warnings, cells_of
+from archsearch.analysis.means import Cells, MissingTrial, cell_warnings, cells_of, seed_warnings
 from archsearch.analysis.objectives import OBJECTIVES, cost_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
@@ -759,9 +758,4 @@ def _warnings(work: Paired, rows: Sequence[AblationRow]) -> tuple[str, ...]:
     equal = [row.label for row in rows for effect in (row.top1, row.latency) if effect.n > 1 and effect.low is None]
     if equal:
         texts.append(f"no interval, because no spread is seen: {', '.join(dict.fromkeys(equal))}")
-    # The seeds differ by design; that every other condition is the same is worth a look.
-    for seed in work.design.seeds:
-        same = [record for (_, other), record in work.cells.complete.items() if other == seed]
-        found = condition_warnings(same, conditions_of(same), of_front=False)
-        texts += [text for text in found if text not in texts]
-    return tuple(texts)
+    return (*texts, *seed_warnings(work.cells, work.design))

@@ -119,7 +119,7 @@ def condition_warnings(
 ) -> tuple[str, ...]:
     """One sentence for each condition that matters in which the records differ, and for measurements to distrust.
 
-    `of_front`: whether they are ranked, and `confirm` measures them again; else effects are told from them.
+    `of_front`: whether they are ranked, and `confirm` measures them again; else they are a design's, of one seed.
     """
     texts: list[str] = []
     for names, consequence in _CONSEQUENCES:
@@ -137,7 +137,7 @@ def condition_warnings(
     measured = [(record, record.latency) for record in records if record.latency is not None]
     unconverged = [record for record, latency in measured if not latency.converged]
     contended = [record for record, latency in measured if latency.contended]
-    told = "ranks" if of_front else "effects"
+    told = "ranks" if of_front else "it"
     again = "archsearch confirm measures the front again" if of_front else "more seeds measure every network again"
     again += ", best while nothing else runs"
     if unconverged:

@@ -30,7 +30,7 @@ from archsearch.analysis.intervals import (
     mean_interval,
     share_error_points,
 )
-from archsearch.analysis.means import Cells, cell_warnings, cells_of
+from archsearch.analysis.means import Cells, cell_warnings, cells_of, seed_warnings
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
 from archsearch.analysis.pareto import knee, non_dominated
 from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
@@ -459,6 +459,7 @@ def confirmed_of(
             *(() if comparable else (f"latencies cannot be compared with the search's: they are of {elsewhere}",)),
             *(unknown if work.names else ()),
             *([f"no interval, because no spread is seen: {', '.join(unseen)}"] if unseen else []),
+            *seed_warnings(cells, design),
         ),
         error_spread=work.error.spread if work.error.spread.seen else None,
     )

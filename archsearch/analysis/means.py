@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archsearch.analysis.conditions import condition_warnings, conditions_of
 from archsearch.analysis.objectives import is_complete, latency_of, score_of
 from archsearch.designs import Design
 from archsearch.records import Latency, Record, Score, TrialStatus
@@ -237,4 +238,17 @@ def cell_warnings(cells: Cells, design: Design) -> tuple[str, ...]:
         texts.append(f"without a result, so left out with their pairs: {some_of(named, 8)}")
     if cells.pending:
         texts.append(f"not finished: {cells.pending} of {design.size} trials have no result yet")
+    return tuple(texts)
+
+
+def seed_warnings(cells: Cells, design: Design) -> tuple[str, ...]:
+    """Conditions that differ among the trials of one seed, and measurements to distrust, by the points' names.
+
+    Seeds differ by design; every other condition should be the same.
+    """
+    texts: list[str] = []
+    for seed in design.seeds:
+        same = [replace(record, variant=name) for (name, other), record in cells.complete.items() if other == seed]
+        found = condition_warnings(same, conditions_of(same), of_front=False)
+        texts += [text for text in found if text not in texts]
     return tuple(texts)

@@ -204,7 +204,7 @@ def test_of_a_latency_in_doubt_more_seeds_are_advised_and_no_front_is_spoken_of(
     doubtful = replace(first, latency=replace(first.latency, converged=False, contended=True))
     again = "more seeds measure every network again, best while nothing else runs"
     assert ablation_of([doubtful, *rest], made).warnings == (
-        f"the latency of base did not converge, so effects may be wrong: {again}",
+        f"the latency of base did not converge, so it may be wrong: {again}",
         f"other work may have slowed the device while it measured base, so latencies may be too high: {again}",
     )
 

@@ -231,6 +231,19 @@ def test_an_interval_that_is_missing_because_all_seeds_agree_is_told_and_the_oth
     assert found.warnings == ("no interval, because no spread is seen: a",)
 
 
+def test_a_latency_in_doubt_is_told_by_its_name_in_the_search(make_record: Make) -> None:
+    made = design(["trial 33", "trial 7"], 2)
+    error = {"trial 33": [30.0, 30.5], "trial 7": [20.0, 21.0]}
+    first, *rest = records(make_record, made, error, {"trial 33": [4.0, 4.1], "trial 7": [6.0, 6.1]})
+    assert first.latency is not None
+    doubtful = replace(first, latency=replace(first.latency, converged=False, contended=True))
+    again = "more seeds measure every network again, best while nothing else runs"
+    assert confirmed_of([doubtful, *rest], made, OBJECTIVES, noise_floor=0.0).warnings == (
+        f"the latency of trial 33 did not converge, so it may be wrong: {again}",
+        f"other work may have slowed the device while it measured trial 33, so latencies may be too high: {again}",
+    )
+
+
 def test_the_same_seed_draws_the_same_fronts(make_record: Make) -> None:
     made = design("abc", 3)
     generator = np.random.default_rng(2)
