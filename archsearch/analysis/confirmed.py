@@ -453,7 +453,7 @@ def confirmed_of(
         confidence=CONFIDENCE,
         noise_floor=floor,
         draws=drawn if shares else 0,
-        method=_method(work, drawn, fresh=design.mode == FRESH_IMAGES),
+        method=_method(work, drawn if shares else 0, fresh=design.mode == FRESH_IMAGES),
         warnings=(
             *cell_warnings(cells, design),
             *(() if comparable else (f"latencies cannot be compared with the search's: they are of {elsewhere}",)),
@@ -530,11 +530,14 @@ def _method(work: _FrontDraws, draws: int, *, fresh: bool) -> str:
     shrunk = ", shrunk towards a line over the log latency" if len(work.names) >= LEAST_FOR_A_LINE else ""
     floor = f", latencies within {floor_text(work.noise_floor)} being ties" if work.noise_floor.ties else ""
     images = "are others than the search's" if fresh else "are the search's, so luck with them stays (--fresh-images)"
+    probability = (
+        f"Probability: share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what "
+        "was seen of all, with one spread for all points (errors: the residual of point + seed"
+        f"{shrunk}; latency: on logarithms). Points that were not confirmed are in no draw. "
+    )
     return (
-        f"{CONFIDENCE * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
-        f"share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what was seen of "
-        f"all, with one spread for all points (errors: the residual of point + seed{shrunk}; latency: on logarithms). "
-        f"Points that were not confirmed are in no draw. The validation images {images}."
+        f"{CONFIDENCE * 100:g} % intervals: Student's t on each point's own seeds, each for itself. "
+        f"{probability if draws else ''}The validation images {images}."
     )
 
 

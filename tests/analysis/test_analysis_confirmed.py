@@ -198,6 +198,7 @@ def test_one_seed_has_no_probability(make_record: Make) -> None:
     assert found.draws == 0
     assert "one seed shows no spread" in found.warnings[0]
     assert "cannot be told" in found.points[0].sentence
+    assert "Probability" not in found.method
 
 
 def test_a_single_network_is_on_its_front_and_its_seeds_show_their_spread(make_record: Make) -> None:
