@@ -22,6 +22,11 @@ def plural(number: object, noun: str) -> str:
     return f"{shown} {noun}{'' if shown == '1' else 's'}"
 
 
+def span_text(counts: Sequence[int]) -> str:
+    """The least and the most of them, `200 to 1,400`; one number where they are equal."""
+    return " to ".join(dict.fromkeys((f"{min(counts):,}", f"{max(counts):,}")))
+
+
 def duration(seconds: float) -> str:
     """A time: 42 s, 5 min 10 s, 2 h 5 min."""
     whole = round(seconds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.records import Latency, Record, StudyBatch
-from archsearch.text import first_of, plural, some_of
+from archsearch.text import first_of, plural, some_of, span_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def listed(values: Sequence[object]) -> str:
 def runs_text(records: Sequence[Record]) -> str:
     """How many timed runs the latency of each network rests on."""
     runs = [record.latency.n for record in records if record.latency is not None]
-    return f"{' to '.join(dict.fromkeys((f'{min(runs):,}', f'{max(runs):,}')))} runs each" if runs else ""
+    return f"{span_text(runs)} runs each" if runs else ""
 
 
 def seeds_text(records: Sequence[Record]) -> str:

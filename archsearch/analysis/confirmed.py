@@ -37,7 +37,7 @@ from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
 from archsearch.table import ARCH_ID, LATENCY, NETWORK, TOP1, WIDE_TRIAL, Column, InNotebooks, Interval, Table, table_of
-from archsearch.text import accurate_text, amount_text, duration, interval_text, plural, probability_text
+from archsearch.text import accurate_text, amount_text, duration, interval_text, plural, probability_text, span_text
 
 # Scores that scatter about a line over the log latency, and what of it is noise: true means, and the winner's curse.
 #
@@ -330,8 +330,9 @@ class Confirmed(InNotebooks):
     def subtitle(self) -> tuple[str, ...]:
         """How many networks and seeds."""
         without = len(self.points) - len(self.evaluated)
+        seeds = span_text([each.n for each in self.evaluated] or [len(self.design.seeds)])
         return (
-            f"{plural(len(self.evaluated), 'network')}, {plural(len(self.design.seeds), 'seed')} each, latency "
+            f"{plural(len(self.evaluated), 'network')}, {plural(seeds, 'seed')} each, latency "
             f"measured anew with each{f'; {without} without a complete trial' if without else ''}",
         )
 

@@ -38,7 +38,7 @@ from archsearch.table import (
     json_as,
     table_of,
 )
-from archsearch.text import interval_text, number_text, plural, significant
+from archsearch.text import interval_text, number_text, plural, significant, span_text
 
 _MOST_SEEDS = 20  # beyond, no number of seeds is recommended
 _UNKNOWN = Interval(None, None, None)
@@ -215,8 +215,7 @@ class FinalFront(InNotebooks):
     @property
     def subtitle(self) -> tuple[str, ...]:
         """How the networks were trained, and what the intervals have in them."""
-        seeds = [each.seeds for each in self.networks]
-        counted = " to ".join(dict.fromkeys(str(end) for end in (min(seeds), max(seeds)))) if seeds else "0"
+        counted = span_text([each.seeds for each in self.networks] or [0])
         return (
             f"{self.dataset} · {plural(self.train_images, 'training image')} · protocol {self.protocol}, "
             f"{plural(self.epochs, 'epoch')} · {plural(counted, 'seed')} · test split "

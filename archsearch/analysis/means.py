@@ -235,7 +235,8 @@ def cell_warnings(cells: Cells, design: Design) -> tuple[str, ...]:
             f"{each.point}{'' if each.seed is None else f' with seed {each.seed}'} ({each.why})"
             for each in cells.missing
         ]
-        texts.append(f"without a result, so left out with their pairs: {some_of(named, 8)}")
+        pairs = " with their pairs" if design.purpose == "ablation" else ""
+        texts.append(f"without a result, so left out{pairs}: {some_of(named, 8)}")
     if cells.pending:
         texts.append(f"not finished: {cells.pending} of {design.size} trials have no result yet")
     return tuple(texts)

@@ -266,7 +266,8 @@ def test_a_failed_trial_leaves_its_point_with_fewer_seeds(make_record: Make) -> 
     given[4] = replace(given[4], status=TrialStatus.FAILED, score=None, reason="diverged")
     found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.0)
     assert [point.n for point in found.points] == [3, 2]
-    assert "b with seed 1 (failed: diverged)" in found.warnings[0]
+    assert found.subtitle == ("2 networks, 2 to 3 seeds each, latency measured anew with each",)
+    assert found.warnings[0] == "without a result, so left out: b with seed 1 (failed: diverged)"
 
 
 def test_all_failed_or_no_record_has_points_without_numbers(make_record: Make) -> None:
