@@ -456,7 +456,10 @@ def _times(ratio: float) -> str:
 
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
-_PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
+_PROXY = (
+    "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction",
+    "class_weights", "crop_padding", "flip", "fresh_images", "precision",
+)  # fmt: skip
 _LATENCY = (
     "target", "also_targets", "pool", "cores", "bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs",
     "tolerance", "budget_seconds",
@@ -779,7 +782,8 @@ def methods_section(data: ReportData) -> Section:
 def _method_facts(data: ReportData) -> dict[str, str]:
     """Each by its name; empty where it is not known."""
     config, facts, front, design = data.config, data.facts, data.front, data.design
-    proxy, latency = config.get("proxy") or {}, config.get("latency") or {}
+    proxy, latency = dict(config.get("proxy") or {}), config.get("latency") or {}
+    proxy["precision"] = facts.get("proxy_precision", proxy.get("precision"))
     conditions = front.conditions
     seeds = conditions.seed if design is None else design.seeds
     corner = data.reference_point or {}

@@ -328,6 +328,18 @@ def test_the_methods_say_on_how_many_images_it_was_validated_and_not_how_many_th
     assert "* Images: 10,000 trained on, 165 validated on" in markdown
 
 
+def test_the_methods_say_how_the_loss_weighs_classes_how_images_are_varied_and_in_which_precision(
+    make_record: Make, make_data: Data
+) -> None:
+    proxy = {
+        "epochs": 8, "class_weights": "balanced", "crop_padding": 0, "flip": False, "fresh_images": False,
+        "precision": "auto",
+    }  # fmt: skip
+    _, markdown, _ = rendered(make_data([make_record(0)], config={"proxy": proxy}, facts={"proxy_precision": "bf16"}))
+    said = "epochs 8, class weights balanced, crop padding 0, flip false, fresh images false, precision bf16"
+    assert f"* Proxy: {said}" in markdown
+
+
 def test_the_methods_name_the_search_space_and_all_that_it_fixes(make_record: Make, make_data: Data) -> None:
     # of a study file's `fixed`, of a `restrict` to one value, and of its scale, as the study's space is stored
     space = {"name": "mine", "fixed": {"stem.pool": False, "width": 0.5, "head.type": "gap_hidden"}}
