@@ -40,6 +40,7 @@ from archsearch.store.studies import (
     find_study,
 )
 from archsearch.store.trials import load_record, load_records
+from archsearch.store.workers import ended_here
 from archsearch.targets.pool import check_pool
 from archsearch.text import plural
 from archsearch.training.precision import usual_precision
@@ -191,6 +192,7 @@ class _Watch:
         self._folder = folder
         self._runtime = runtime
         self._restarts = 0
+        self._ended_here = ended_here(database, study.id)  # trials, when they were last counted
         self._ending: str | None = None
         self._judged = -1  # trials that had ended when the plateau was last looked for
         self._began = time.monotonic()
@@ -326,8 +328,10 @@ class _Watch:
         )
 
     def _report(self, progress: RunProgress) -> None:
-        if progress.done > self._progress.done:
-            self._restarts = 0  # the limit is for workers that are killed without getting anywhere
+        if progress.done != self._progress.done:
+            before, self._ended_here = self._ended_here, ended_here(self._database, self._study.id)
+            if self._ended_here != before:  # a worker that left by itself takes its trials off the count
+                self._restarts = 0  # the limit is for workers that are killed without getting anywhere
         self._progress = replace(progress, ending=self._ending)
         self._news.tell(progress.records)
         self._runtime.callbacks.progressed(self._progress)

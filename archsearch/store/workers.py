@@ -15,9 +15,10 @@ from pathlib import Path
 from sqlalchemy import DateTime, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.retry import retried
-from archsearch.store.schema import WorkerRow, utc_now
+from archsearch.store.schema import TrialRow, WorkerRow, utc_now
 
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 120.0  # without a heartbeat a worker whose process cannot be looked up is dead after so long
@@ -100,6 +101,20 @@ def leave_worker(database: Database, worker_id: str) -> None:
     """Take a worker off the table: it has ended by itself."""
     with database.writing() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+
+@retried
+def ended_here(database: Database, study_id: int) -> int:
+    """How many trials of a study have ended with a worker of this host that is on the table."""
+    query = (
+        select(func.count())
+        .select_from(TrialRow)
+        .join(WorkerRow, WorkerRow.id == TrialRow.worker_id)
+        .where(TrialRow.study_id == study_id, WorkerRow.host == host_name())
+        .where(TrialRow.status.not_in((TrialStatus.RUNNING, TrialStatus.INTERRUPTED)))
+    )
+    with database.reading() as session:
+        return session.scalars(query).one()
 
 
 @retried

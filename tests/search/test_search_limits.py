@@ -16,12 +16,13 @@ from archsearch.search import run
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.plan import plan_run
-from archsearch.search.run import run_study
+from archsearch.search.run import WorkersFailedError, run_study
 from archsearch.search.runtime import RunCallbacks, RunProgress, Runtime
 from archsearch.search.worker import Worker
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
 from archsearch.store.retry import retry
+from archsearch.store.schema import TrialRow, WorkerRow
 from archsearch.store.studies import find_study
 
 
@@ -103,3 +104,43 @@ def test_ctrl_c_waits_for_no_database_that_is_away(
     runtime = Runtime(device="cpu", workers=1, callbacks=Pressed())
     with pytest.raises(KeyboardInterrupt):
         run_study(plan_run(make_config(), runtime), database, runtime, folder=tmp_path)
+
+
+class Dead:
+    """A worker process that crashed at once."""
+
+    returncode = 1
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def test_a_machine_whose_workers_only_crash_ends_though_those_of_others_get_on(
+    database: Database, make_config: Callable[..., StudyConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+
+    def crash(_job: object, log: Path, _idle: object) -> Dead:
+        assert len(started) < 20, "it is started again and again"
+        log.write_text("RuntimeError: CUDA error: unspecified launch failure")
+        study_id, worker_id = find_study(database, "tiny").id, f"{len(started):032x}"
+        with database.writing() as session:  # another machine's worker ends a trial meanwhile
+            session.add(
+                WorkerRow(
+                    id=worker_id, study_id=study_id, host="another-machine/1/2", pid=1, process_start="1", device="cpu"
+                )
+            )
+            session.add(
+                TrialRow(
+                    study_id=study_id, number=len(started), status="failed", reason="x", worker_id=worker_id, told=True
+                )
+            )
+        started.append(log)
+        return Dead()
+
+    monkeypatch.setattr(run, "start_worker", crash)
+    monkeypatch.setattr(run, "_POLL_SECONDS", 0.0)
+    runtime = Runtime(device="cpu", workers=1)
+    with pytest.raises(WorkersFailedError, match="worker 0 ended with exit code 1: RuntimeError: CUDA error"):
+        run_study(plan_run(make_config(), runtime), database, runtime, folder=tmp_path)
+    assert len(started) == 6  # begun, and five times again
