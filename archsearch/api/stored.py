@@ -28,6 +28,7 @@ from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.store.database import Database, safe_url
 from archsearch.store.names import DEFAULT_URL
+from archsearch.store.retry import retry
 from archsearch.store.rows import design_of
 from archsearch.store.studies import StudyInfo, check_same, list_studies
 from archsearch.store.trials import load_records, load_trainings
@@ -210,8 +211,11 @@ class StoredStudy:
 
     @contextmanager
     def reopened(self) -> Iterator[Database]:
-        """The database that it was read from; raises StoreError if it cannot be read or holds another study now."""
-        with closing(open_database(self.storage, create=False)) as database:
+        """The database that it was read from, which is waited for where it is away.
+
+        Raises StoreError if it cannot be read or holds another study now.
+        """
+        with closing(retry(lambda: open_database(self.storage, create=False))) as database:
             check_same(database, self.info)
             yield database
 

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy.exc import OperationalError
 from stored import store_study
 
 import archsearch
 from archsearch.api import retrain
+from archsearch.api.paths import open_database
 from archsearch.api.study import open_study
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, StoreError
 from archsearch.models.variants import find_variant
+from archsearch.store.database import Database
+from archsearch.store.studies import find_study
 from archsearch.training.start import Start
 
 
@@ -55,3 +59,22 @@ def test_threads_are_asked_of_a_training_on_a_cpu_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(retrain, "worker_devices", lambda *_: ("cuda:0",))
     with pytest.raises(ConfigError, match="threads 2: it trains on cuda:0"):
         archsearch.retrain("small", trial="shufflenet_v2_x0_5", threads=2, storage=f"sqlite:///{tmp_path / 'a.db'}")
+
+
+def test_the_end_of_a_training_waits_for_a_database_server_that_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_study(f"sqlite:///{tmp_path / 'a.db'}", [])
+    study = open_study("small", storage=f"sqlite:///{tmp_path / 'a.db'}")
+    tried: list[int] = []
+
+    def away_once(*arguments: Any, **options: Any) -> Database:
+        tried.append(len(tried))
+        if tried == [0]:
+            raise StoreError("cannot be opened") from OperationalError("", {}, Exception("Connection refused"))
+        return open_database(*arguments, **options)
+
+    monkeypatch.setattr("archsearch.api.stored.open_database", away_once)
+    with study.reopened() as database:
+        assert find_study(database, "small").id == study.info.id
+    assert tried == [0, 1]
