@@ -30,13 +30,15 @@ LONGEST_PAUSE_SECONDS = 10.0
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Of PostgreSQL: class 08 is "connection exception", 57P01 to 57P03 are a server that stops, crashes or starts.
-_LOST_SQLSTATES = re.compile(r"08...|57P0[123]")
+# Of PostgreSQL: class 08 is "connection exception", 53300 is a server without a free connection, 57P01 to 57P03 are one
+# that stops, crashes or starts.
+_LOST_SQLSTATES = re.compile(r"08...|53300|57P0[123]")
 # A connection that could not be made has no SQLSTATE, only libpq's words.
 _LOST_WORDS = re.compile(
     r"connection refused|server closed the connection|connection reset by peer|broken pipe|connection timed out"
     r"|timeout expired|no route to host|network is unreachable|temporary failure in name resolution"
     r"|the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)"
+    r"|too many clients|too many connections|remaining connection slots are reserved"
     r"|terminating connection|the connection is (?:lost|closed)|connection (?:already )?closed"
     r"|SSL (?:connection has been closed|SYSCALL error)|could not receive data from server",
     re.IGNORECASE,
@@ -46,8 +48,9 @@ _LOST_WORDS = re.compile(
 def connection_lost(error: BaseException) -> bool:
     """Whether an error, or what caused it, is a database that cannot be reached now but may come back.
 
-    A lost or refused connection, a server that starts or stops, or a SQLite file that another process has locked for
-    longer than the busy timeout. A full disk, a wrong password, a missing table or a broken constraint is not.
+    A lost or refused connection, a server that starts, stops or has none free, or a SQLite file that another process
+    has locked for longer than the busy timeout. A full disk, a wrong password, a missing table or a broken constraint
+    is not.
     """
     return any(_is_lost(cause) for cause in causes_of(error))
 
