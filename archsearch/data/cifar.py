@@ -6,7 +6,6 @@ the test batch left closed until it is asked for, and one clear error where the 
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import logging
 import pickle
@@ -14,7 +13,7 @@ import socket
 import tarfile
 import urllib.error
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from torchvision.datasets.utils import check_integrity
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, fingerprint_of
 from archsearch.errors import DataError, first_line
+from archsearch.files import locked
 
 Name = Literal["cifar10", "cifar100"]
 _SOURCES: dict[Name, type[Any]] = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
@@ -94,13 +94,11 @@ def _read(reader: type[Any], split: str, *, data_dir: Path, download: bool) -> A
 
 @contextmanager
 def _one_process_at_a_time(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel releases it even if the holder is killed."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    """Hold the lock of `path`, and say so where that waits for another process. Raises as `locked`."""
+    with ExitStack() as stack:
+        if not stack.enter_context(locked(path, wait=False)):
             logger.info("waiting for another process that is fetching into %s", path.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            stack.enter_context(locked(path))
         yield
 
 
@@ -120,7 +118,7 @@ def _explained(name: Name, data_dir: Path, error: Exception, *, download: bool) 
     base = _SOURCES[name]
     archive = data_dir / base.filename
     by_hand = f"download {base.url} on a machine with network and put it at {archive}"
-    if isinstance(error, PermissionError):
+    if isinstance(error, OSError) and error.filename is not None and not isinstance(error, urllib.error.URLError):
         return DataError(
             f"dataset '{name}': {data_dir} cannot be used: {error}",
             hint="give a data_dir that you may write (in a terminal: --data-dir)",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -151,6 +153,20 @@ def test_a_data_folder_that_cannot_be_made_is_one_clear_error(offline: Any, tmp_
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="dataset 'cifar10'"):
         load_dataset("cifar10", data_dir=tmp_path / "file" / "d")
+
+
+def test_a_data_folder_in_which_files_cannot_be_locked_is_named_and_no_archive_is_asked_for(
+    offline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "cifar-10-python.tar.gz").write_bytes(offline.archive.read_bytes())
+    monkeypatch.setattr("fcntl.flock", refused)
+    with pytest.raises(DataError, match="d cannot be used: .*files cannot be locked there") as caught:
+        load_dataset("cifar10", data_dir=tmp_path / "d")
+    assert caught.value.hint == "give a data_dir that you may write (in a terminal: --data-dir)"
 
 
 ASK = """
