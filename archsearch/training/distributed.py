@@ -123,11 +123,17 @@ def world_of(device: str) -> World:
 
     With several processes on GPUs, that of this process's place becomes its current one: NCCL's own tensors lie there.
 
-    Raises ConfigError for more processes than this machine has GPUs.
+    Raises ConfigError for more processes than this machine has GPUs, and for a WORLD_SIZE that torchrun did not set.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
+    missing = [name for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE") if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"WORLD_SIZE is {size}, as if torchrun had started this process, but without {' and '.join(missing)}",
+            hint="start it by torchrun, or unset WORLD_SIZE",
+        )
     on_gpu = torch.device(device).type == "cuda"
     place = int(os.environ["LOCAL_RANK"])
     world = World(

@@ -116,6 +116,16 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         world_of.__wrapped__("cuda")
 
 
+def test_a_batch_script_that_sets_the_size_of_the_world_alone_is_told_what_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ConfigError, match="WORLD_SIZE is 4, .* without RANK and LOCAL_RANK and LOCAL_WORLD_SIZE"):
+        world_of.__wrapped__("cpu")
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_the_first_process_finds_is_told_on_its_device(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     """The other one gets the first one's number, or learns that there is none."""
