@@ -20,6 +20,7 @@ from archsearch.errors import ConfigError, StoreError
 from archsearch.models.variants import find_variant
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
+from archsearch.training.distributed import World
 from archsearch.training.start import Start
 
 
@@ -59,6 +60,16 @@ def test_threads_are_asked_of_a_training_on_a_cpu_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(retrain, "worker_devices", lambda *_: ("cuda:0",))
     with pytest.raises(ConfigError, match="threads 2: it trains on cuda:0"):
         archsearch.retrain("small", trial="shufflenet_v2_x0_5", threads=2, storage=f"sqlite:///{tmp_path / 'a.db'}")
+
+
+def test_one_gpu_is_not_asked_of_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store_study(f"sqlite:///{tmp_path / 'a.db'}", [])
+    monkeypatch.setattr(retrain, "worker_devices", lambda *_: ("cuda:1",))
+    monkeypatch.setattr(retrain, "world_of", lambda _: World(rank=1, size=2, device="cuda:1"))
+    storage = f"sqlite:///{tmp_path / 'a.db'}"
+    with pytest.raises(ConfigError, match="device cuda:1: of several processes each trains on the GPU of its place"):
+        archsearch.retrain("small", trial="shufflenet_v2_x0_5", device="cuda:1", storage=storage)
 
 
 def test_the_end_of_a_training_waits_for_a_database_server_that_is_started_again(
