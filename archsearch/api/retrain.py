@@ -23,7 +23,7 @@ from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
-from archsearch.errors import ArchsearchError, ConfigError, TrainingBusyError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, TrainingBusyError, TrainingError, UnknownNameError
 from archsearch.files import check_writable, locked
 from archsearch.host import cpu_threads
 from archsearch.image_rules import ImageRules, interpolation_of
@@ -212,6 +212,7 @@ def retrain(
             f"device {device}: of several processes each trains on the GPU of its place",
             hint="the device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are",
         )
+    _check_alike(chosen, world, study=opened.name)
     cores = training_threads(threads, processes=world.local_size) if target == "cpu" else None
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
@@ -300,6 +301,18 @@ def retrain(
         events=place / "tensorboard" if tensorboard else None,
         held_out=folder / HELD_OUT if dataset.held_out else None,
     )
+
+
+def _check_alike(chosen: Chosen, world: World, *, study: str) -> None:
+    """Raise TrainingError unless the first process has chosen this network, too; each read the study by itself."""
+    own = int(chosen.spec.arch_id, 16)  # 12 digits, which a float64 holds
+    first = int(world.told(lambda: float(own)))
+    if first != own:
+        raise TrainingError(
+            f"processes that train together chose two networks of study '{study}', which got on meanwhile: the first "
+            f"one {first:012x}, this one {chosen.spec.arch_id}, {chosen.label}",
+            hint="name the network by its trial's number (in a terminal: --trial N)",
+        )
 
 
 @contextmanager

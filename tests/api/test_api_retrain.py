@@ -16,7 +16,7 @@ import archsearch
 from archsearch.api import retrain
 from archsearch.api.paths import open_database
 from archsearch.api.study import open_study
-from archsearch.errors import ConfigError, StoreError
+from archsearch.errors import ConfigError, StoreError, TrainingError
 from archsearch.models.variants import find_variant
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -70,6 +70,24 @@ def test_one_gpu_is_not_asked_of_several_processes(tmp_path: Path, monkeypatch: 
     storage = f"sqlite:///{tmp_path / 'a.db'}"
     with pytest.raises(ConfigError, match="device cuda:1: of several processes each trains on the GPU of its place"):
         archsearch.retrain("small", trial="shufflenet_v2_x0_5", device="cuda:1", storage=storage)
+
+
+def test_processes_that_chose_different_networks_of_a_study_that_goes_on_do_not_train_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store_study(f"sqlite:///{tmp_path / 'a.db'}", [])
+    first = find_variant("shufflenet_v2_x1_0").spec.normalised(32).arch_id
+
+    def broadcast(values: torch.Tensor, *, src: int) -> None:
+        assert src == 0
+        values.copy_(torch.tensor([1.0, float(int(first, 16))], dtype=values.dtype))
+
+    monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
+    monkeypatch.setattr(retrain, "world_of", lambda _: World(rank=1, size=2))
+    storage = f"sqlite:///{tmp_path / 'a.db'}"
+    with pytest.raises(TrainingError, match=f"the first one {first}, this one .*, shufflenet_v2_x0_5"):
+        archsearch.retrain("small", trial="shufflenet_v2_x0_5", device="cpu", storage=storage)
 
 
 def test_the_end_of_a_training_waits_for_a_database_server_that_is_started_again(
