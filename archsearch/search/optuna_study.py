@@ -100,7 +100,8 @@ class Suggestion:
 class _SamplersStudy(optuna.Study):
     """The study as samplers see it: without the list of constraints that stands beside the named ones.
 
-    They would count each constraint twice; and GP wants as many of each trial, but older trials have the names only.
+    They would count each constraint twice; and GP wants as many of each trial, but older trials have the names only. It
+    takes them by their places, so that all trials have them in one order: a proxy gives them in any.
     """
 
     def _get_trials(
@@ -108,7 +109,8 @@ class _SamplersStudy(optuna.Study):
     ) -> list[FrozenTrial]:
         trials = super()._get_trials(deepcopy, states, use_cache)
         for trial in trials:
-            trial.system_attrs.pop(_OLD_CONSTRAINTS, None)
+            attributes = sorted(trial.system_attrs.items())
+            trial.system_attrs = {name: value for name, value in attributes if name != _OLD_CONSTRAINTS}
         return trials
 
 

@@ -15,6 +15,7 @@ from archsearch.search import evaluate, samplers, worker
 from archsearch.search.config import Constraints, load_study
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.measuring import StudyLatency, TrialLatency
+from archsearch.search.optuna_study import _SamplersStudy
 from archsearch.search.outcome import constraint_excess, outcome_of, rejecting, rejection
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -221,3 +222,15 @@ choices:
     trials = optuna.load_study(study_name="tiny", storage=database.url).trials
     told = [named(trial) for trial in trials if trial.state.name == "COMPLETE"]
     assert told and all(names == {"params", *GUIDELINES} for names in told)
+
+
+def test_samplers_see_the_constraints_of_all_trials_in_one_order_which_a_proxy_does_not_keep() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(study_name="tiny", storage=storage, directions=["minimize", "minimize"])
+    for names in (("params", "latency_ms"), ("latency_ms", "params")):
+        excess = {f"constraints:{name}": -0.5 for name in names}
+        study.add_trial(optuna.trial.create_trial(values=[50.0, 1.0], system_attrs=excess))
+    stored = [list(trial.constraints) for trial in study.get_trials()]
+    assert stored == [["params", "latency_ms"], ["latency_ms", "params"]]
+    seen = _SamplersStudy(study_name="tiny", storage=storage).get_trials()
+    assert [list(trial.constraints) for trial in seen] == [["latency_ms", "params"]] * 2
