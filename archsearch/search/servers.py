@@ -68,7 +68,10 @@ def serve(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             run_grpc_proxy_server(
-                get_storage(storage), host=host, port=port, thread_pool=ThreadPoolExecutor(max_workers=_THREADS)
+                get_storage(storage),
+                host=f"[{host}]" if ":" in host else host,  # an address of IPv6
+                port=port,
+                thread_pool=ThreadPoolExecutor(max_workers=_THREADS),
             )
     finally:
         close_storage(storage)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -367,6 +368,21 @@ def test_without_its_packages_the_error_says_what_to_install(
     with pytest.raises(StoreError, match="grpcio") as caught:
         optuna_storage(database, "localhost:13000")
     assert "archsearch[grpc]" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("host", "said"), [("::1", "[::1]"), ("0.0.0.0", "0.0.0.0")])
+def test_grpc_is_told_an_address_of_ipv6_in_brackets(host: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    for name, stand_in in {
+        "need_grpc": lambda: None,
+        "_check_free": lambda *_: None,
+        "optuna_storage": lambda _: optuna.storages.InMemoryStorage(),
+        "run_grpc_proxy_server": lambda *_, **options: told.append(options["host"]),
+    }.items():
+        monkeypatch.setattr(f"archsearch.search.servers.{name}", stand_in)
+    database: Any = SimpleNamespace(sqlite_file=None)
+    serve(database, host=host)
+    assert told == [said]
 
 
 def test_a_proxy_of_sqlite_is_refused(database: Database) -> None:
