@@ -201,8 +201,9 @@ class CudaRecorder:
             graph = torch.cuda.CUDAGraph()
             failed: RuntimeError | None = None
             try:
+                # torch's own stream for captures is, in a whole process, of the GPU of the first one;
                 # other threads of a worker talk to the database, not to the device
-                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
                     try:
                         work()
                     except RuntimeError as error:

@@ -86,7 +86,7 @@ class FakeCuda:
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
         monkeypatch.setattr(torch.cuda, "stream", lambda entered: self._inside(f"on {entered.name}"))
         monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: graph)
-        monkeypatch.setattr(torch.cuda, "graph", lambda captured: self._capture())
+        monkeypatch.setattr(torch.cuda, "graph", lambda captured, *, stream: self._capture(stream.name))
         monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
 
     @contextmanager
@@ -96,15 +96,15 @@ class FakeCuda:
         self.events.append(f"off {what}")
 
     @contextmanager
-    def _capture(self) -> Iterator[None]:
-        with self._inside("capture"):
+    def _capture(self, stream: str) -> Iterator[None]:
+        with self._inside(f"capture on {stream}"):
             yield
         if self._fails:
             raise RuntimeError("operation not permitted when stream is capturing")
 
 
 def test_a_forward_is_captured_after_warming_up_on_a_side_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order that torch's notes on CUDA graphs prescribe."""
+    """The order that torch's notes on CUDA graphs prescribe, on a stream of the network's own GPU."""
     cuda = FakeCuda()
     cuda.install(monkeypatch)
     model = nn.Conv2d(3, 4, 3)
@@ -112,7 +112,7 @@ def test_a_forward_is_captured_after_warming_up_on_a_side_stream(monkeypatch: py
     captured = CapturedForward(model, images())
     assert cuda.events == [
         "side waits for main", "on side", "forward", "forward", "forward", "off on side", "main waits for side",
-        "capture", "forward", "off capture",
+        "capture on side", "forward", "off capture on side",
     ]  # fmt: skip
     del cuda.events[:]
     captured.replay()

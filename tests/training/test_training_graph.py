@@ -143,18 +143,18 @@ def test_a_recorder_tells_a_failed_capture_from_one_that_broke(monkeypatch: pyte
     """torch ends a capture on the way out: where CUDA refuses that, the error of the work is only its context."""
 
     @contextmanager
-    def capture(_graph: object, *, capture_error_mode: str) -> Iterator[None]:
-        assert capture_error_mode == "thread_local"
+    def capture(_graph: object, *, stream: object, capture_error_mode: str) -> Iterator[None]:
+        assert (stream, capture_error_mode) == (side, "thread_local")  # a stream of this GPU, whichever came before
         try:
             yield
         finally:
             if not closes:
                 raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
 
-    stream = SimpleNamespace(wait_stream=lambda _other: None)
+    side, main = (SimpleNamespace(wait_stream=lambda _other: None, name=name) for name in ("side", "main"))
     for name, value in {
         "device": lambda _device: nullcontext(), "stream": lambda _stream: nullcontext(),
-        "Stream": lambda _device: stream, "current_stream": lambda _device: stream,
+        "Stream": lambda _device: side, "current_stream": lambda _device: main,
         "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None), "graph": capture,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, value)

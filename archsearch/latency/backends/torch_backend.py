@@ -190,7 +190,8 @@ class CapturedForward:
             torch.cuda.current_stream(inputs.device).wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(graph):
+                # torch's own stream for captures is, in a whole process, of the GPU of the first one
+                with torch.cuda.graph(graph, stream=side):
                     output = model(inputs)
             except torch.OutOfMemoryError:
                 raise
