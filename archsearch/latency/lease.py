@@ -154,15 +154,20 @@ def device_key(device: str) -> str:
 
 
 def lease_folder() -> Path:
-    """The user's own folder on this machine: XDG_RUNTIME_DIR, /run/user/UID, or the directory for temporary files.
+    """The user's own folder on this machine: XDG_RUNTIME_DIR, /run/user/UID, /tmp, or else that for temporary files.
 
-    /run/user/UID is tried by itself because cron, sudo and ssh commands lack the variable that names it.
+    /run/user/UID is tried by itself because cron, sudo and ssh commands lack the variable that names it; and /tmp
+    because TMPDIR is, on a cluster, one job's own or that of all machines.
     """
     user = os.getuid()
     for runtime in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{user}"):
-        if runtime and os.access(runtime, os.W_OK | os.X_OK) and Path(runtime).is_dir():
+        if runtime and _is_usable(runtime):
             return Path(runtime) / "archsearch"
-    return Path(tempfile.gettempdir()) / f"archsearch-{user}"
+    return Path("/tmp" if _is_usable("/tmp") else tempfile.gettempdir()) / f"archsearch-{user}"
+
+
+def _is_usable(folder: str) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK) and Path(folder).is_dir()
 
 
 def _make_private(folder: Path) -> None:

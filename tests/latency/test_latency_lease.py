@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -295,6 +296,16 @@ def test_the_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypat
     lease = DeviceLease("cpu")
     assert lease.folder == lease_folder() == tmp_path / "archsearch"
     assert lease.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_for_temporary_files_of_one_job_or_of_all_machines_holds_no_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked for anew
+    monkeypatch.setattr(os, "getuid", lambda: 987654321)  # who has no session
+    assert lease_folder() == Path("/tmp/archsearch-987654321")
 
 
 @pytest.mark.parametrize("how", ["shared", "exclusive"])
