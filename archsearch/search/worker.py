@@ -552,7 +552,9 @@ class TrialFinisher:
         mark_told(self._database, claim.row_id)
 
     def _reference_point(self, record: Record) -> Mapping[str, float] | None:
-        """The study's reference point, fixed at the first latency; None while there is none."""
+        """The study's reference point, fixed at the first latency, of whichever worker; None while there is none."""
+        if self.study.reference_point is None:
+            self.study = find_study(self._database, self.study.name)
         if self.study.reference_point is None and record.latency is not None:
             point = reference_point_of(
                 self._config,

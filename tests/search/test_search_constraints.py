@@ -18,7 +18,7 @@ from archsearch.search.measuring import StudyLatency, TrialLatency
 from archsearch.search.optuna_study import _SamplersStudy
 from archsearch.search.outcome import constraint_excess, outcome_of, rejecting, rejection
 from archsearch.store.database import Database
-from archsearch.store.studies import find_study
+from archsearch.store.studies import find_study, fix_reference_point
 from archsearch.store.trials import load_records
 
 # At 32x32 with this stem's stride ShuffleNet V1's two networks break G4 for their sums; ShuffleNet V2's keep all four.
@@ -148,6 +148,19 @@ def test_a_network_that_breaks_a_hard_guideline_is_neither_measured_nor_trained(
         assert record.reason is not None
         assert f"G4 (few element-wise operators) {score:,.6g} exceeds 0.75" in record.reason
     assert (trained, measured) == ([], [])
+
+
+def test_a_network_that_is_rejected_unmeasured_is_told_as_infeasible_once_another_worker_has_measured_one(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_HOPELESS_AFTER_REJECTIONS", 2)
+    begun = make_worker(make_config(constraints={"params": 1}), total=2)
+    fix_reference_point(database, find_study(database, "tiny").id, {"error_percent": 75.0, "latency_ms": 16.0})
+    begun.run()
+    told = [trial for trial in optuna.load_study(study_name="tiny", storage=database.url).trials if trial.constraints]
+    assert len(told) >= 2
+    for trial in told:
+        assert (trial.state.name, trial.values, trial.constraints["params"] > 0) == ("COMPLETE", [75.0, 16.0], True)
 
 
 def test_a_network_that_breaks_a_soft_guideline_is_trained_and_told_as_infeasible(
