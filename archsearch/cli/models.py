@@ -146,7 +146,7 @@ def retrain(
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
+    if distributed and int(os.environ.get("RANK", "0")) > 0:  # of those that train together the first one speaks
         console.quiet = True
 
     shown = Console(quiet=True) if console.quiet else error_console

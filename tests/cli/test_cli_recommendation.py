@@ -208,3 +208,15 @@ def test_what_networks_are_described_against_is_the_same_on_every_page(opened: S
     for path in ("page.html", "pareto.html"):
         text = Path(path).read_text(encoding="utf-8")
         assert "Networks are described against shufflenet_v2_x0_5." in text
+
+
+@pytest.mark.parametrize("opened", ["one"], indirect=True)
+def test_a_rank_that_a_batch_script_sets_without_torchrun_silences_nothing(
+    opened: Study, said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.cli.console import console
+
+    monkeypatch.setattr(console, "quiet", False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "1")
+    assert "study 'one'" in said("retrain", "--trial", "best", "--device", "cpu", "--study", opened.name).out
