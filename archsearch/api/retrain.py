@@ -7,7 +7,7 @@ import json
 import logging
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -317,11 +317,21 @@ def _check_alike(chosen: Chosen, world: World, *, study: str) -> None:
 
 @contextmanager
 def _alone_at(folder: Path, world: World) -> Iterator[None]:
-    """Hold a network's folder, so that no other command trains it meanwhile. Raises TrainingBusyError if one does."""
+    """Hold a network's folder, so that no other command trains it meanwhile.
+
+    Raises TrainingBusyError if one does, ArchsearchError on a file system without locks.
+    """
     if not world.first:
         yield
         return
-    with locked(folder.with_name(f".{folder.name}.lock"), wait=False) as held:
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(locked(folder.with_name(f".{folder.name}.lock"), wait=False))
+        except OSError as error:
+            raise ArchsearchError(
+                f"{error.filename}: {error.strerror}",
+                hint="work in a folder on a disk that locks files, and name the database (in a terminal: --storage)",
+            ) from error
         if not held:
             raise TrainingBusyError(
                 f"another command trains the network {folder.name} now", hint="type it again when that one has ended"

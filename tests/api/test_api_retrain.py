@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ import archsearch
 from archsearch.api import retrain
 from archsearch.api.paths import open_database
 from archsearch.api.study import open_study
-from archsearch.errors import ConfigError, StoreError, TrainingError
+from archsearch.errors import ArchsearchError, ConfigError, StoreError, TrainingError
 from archsearch.models.variants import find_variant
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -88,6 +90,17 @@ def test_processes_that_chose_different_networks_of_a_study_that_goes_on_do_not_
     storage = f"sqlite:///{tmp_path / 'a.db'}"
     with pytest.raises(TrainingError, match=f"the first one {first}, this one .*, shufflenet_v2_x0_5"):
         archsearch.retrain("small", trial="shufflenet_v2_x0_5", device="cpu", storage=storage)
+
+
+def test_where_files_cannot_be_locked_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    said = r"\.x\.lock: files cannot be locked there: Function not implemented"
+    with pytest.raises(ArchsearchError, match=said) as caught, retrain._alone_at(tmp_path / "x", World()):
+        raise AssertionError("it is not held")
+    assert "a disk that locks files" in str(caught.value.hint)
 
 
 def test_the_end_of_a_training_waits_for_a_database_server_that_is_started_again(
