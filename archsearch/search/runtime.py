@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import isfunction
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from archsearch.errors import ConfigError, shown
 from archsearch.noise import NO_FLOOR, NoiseFloor
@@ -127,12 +128,24 @@ Callbacks = RunCallbacks | Sequence[RunCallbacks]
 
 
 class CallbackList(RunCallbacks):
-    """Tells one or several, in their order: all of them, also where one raises."""
+    """Tells one or several, in their order: all of them, also where one raises.
+
+    Raises ConfigError for what is no RunCallbacks.
+    """
 
     def __init__(self, callbacks: Callbacks) -> None:
-        self.callbacks: tuple[RunCallbacks, ...] = (
-            (callbacks,) if isinstance(callbacks, RunCallbacks) else tuple(callbacks)
+        given: tuple[Any, ...] = (
+            (callbacks,)
+            if isinstance(callbacks, RunCallbacks | str) or not isinstance(callbacks, Iterable)
+            else tuple(callbacks)
         )
+        for each in given:
+            if not isinstance(each, RunCallbacks):
+                raise ConfigError(
+                    f"callbacks: {shown(each)} is no object of archsearch.RunCallbacks",
+                    hint='for example archsearch.TensorBoard("logs"), or an object of a class of your own',
+                )
+        self.callbacks: tuple[RunCallbacks, ...] = given
 
     @property
     def follows_trials(self) -> bool:

@@ -470,6 +470,22 @@ def test_designs_tell_one_callback_or_several_as_a_run_does(
             assert heard == told
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("tensorboard:logs", "'tensorboard:logs'"),
+        (archsearch.RunCallbacks, "<class '"),
+        ([archsearch.RunCallbacks(), archsearch.RunCallbacks], "<class '"),
+        (print, "<built-in function print>"),
+    ],
+    ids=["name", "class", "class in a list", "function"],
+)
+def test_who_is_no_callback_is_refused_before_anything_is_planned(given: Any, said: str) -> None:
+    for call in (archsearch.ablate, archsearch.confirm, archsearch.trust, archsearch.run):
+        with pytest.raises(ConfigError, match=f"^callbacks: {re.escape(said)}.* is no object of archsearch.RunC"):
+            call("absent", callbacks=given, storage="sqlite:///nothing-here.db")
+
+
 def test_a_network_of_an_opened_study_that_was_retrained_is_stored_with_the_study(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
