@@ -365,13 +365,14 @@ class TrialNews:
         for trial, curve in done.items():
             self._tell_epochs(trial, curve)
         for record in fresh:
-            self._ended.add(record.trial)
             ended = load_record(self._database, self._study_id, record.trial) or record
             if ended.score is not None and ended.status is not TrialStatus.REPLAY:
                 self._tell_epochs(ended.trial, ended.score.curve)
+            self._ended.add(record.trial)
             self._callbacks.trial_ended(ended)
 
     def _tell_epochs(self, trial: int, curve: tuple[Epoch, ...]) -> None:
-        for point in curve[min(self._told.get(trial, 0), len(curve)) :]:  # fewer than told: it began anew
+        told = self._told[trial] = min(self._told.get(trial, 0), len(curve))  # fewer than told: it began anew
+        for point in curve[told:]:
+            self._told[trial] += 1  # also where a callback raises: the run looks once more before it ends
             self._callbacks.epoch(trial, point)
-        self._told[trial] = len(curve)

@@ -148,6 +148,30 @@ def test_what_one_callback_raises_keeps_no_other_from_being_told(database: Datab
         CallbackList([Away(), after]).trial_ended(ENDED)
 
 
+@pytest.mark.parametrize("last", [2, 3])
+def test_each_epoch_and_the_end_are_told_once_where_what_a_callback_raises_at_an_epoch_ends_the_run(
+    database: Database, last: int
+) -> None:
+    class Enough(RunCallbacks):
+        def epoch(self, trial: int, epoch: Epoch) -> None:
+            if epoch.epoch == last:
+                raise ArchsearchError("enough")
+
+    study, heard = find_study(database, "small"), Heard()
+    news = TrialNews(database, study.id, CallbackList([heard, Enough()]), load_records(database, study.id))
+    trained(database, study, 2)
+    with database.writing() as session:
+        row = session.scalars(select(TrialRow).where(TrialRow.number == 1)).one()
+        row.status = TrialStatus.COMPLETE
+        assert ENDED.score is not None
+        row.training = score_to_row(ENDED.score, study.id, ENDED.arch_id)
+    with pytest.raises(ArchsearchError, match="enough"):
+        news.tell(load_records(database, study.id))
+    news.tell(load_records(database, study.id))  # a run looks once more when it ends
+    assert heard.epochs == [(1, point) for point in CURVE]
+    assert [record.trial for record in heard.ended] == [1]
+
+
 def told(kept: RunCallbacks, study: StudyInfo) -> None:
     kept.begun(study)
     for point in CURVE:
