@@ -42,7 +42,7 @@ from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
 from archsearch.resources import is_file, user_path
 from archsearch.table import json_as
-from archsearch.training.model_folder import WEIGHTS, load, read_info, trained_on
+from archsearch.training.model_folder import WEIGHTS, load, read_info, trained_on, why_tests_are_known
 from archsearch.training.trainer import device_batches
 from archsearch.version import __version__
 
@@ -262,9 +262,13 @@ def export(
         real = _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), _outputs(chosen.opened(content, source.model), real))
     top1, test_images = None, 0
-    if images is not None and scored and not _trained_on_tests(images, source):
-        tell("scoring on the test split")
-        top1, test_images = _top1(images.test_images(size), source, chosen, content)
+    if images is not None and scored:
+        known = why_tests_are_known(source.folder, source.metadata, images)
+        if known is not None:
+            logger.warning("not scored: %s", known)
+        else:
+            tell("scoring on the test split")
+            top1, test_images = _top1(images.test_images(size), source, chosen, content)
     latency = None
     if measure and chosen.name == "onnx":
         tell("measuring before and after")
@@ -395,22 +399,6 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
         logger.warning("not scored: %s", error)
         return None
     return found
-
-
-def _trained_on_tests(found: Dataset, source: _Source) -> bool:
-    """Whether the network may have been trained on what `test_share` holds out of these images, which is said then.
-
-    Of other images than it was trained on, one picture more is enough, others are held out.
-    """
-    before = trained_on(source.folder)
-    if not source.metadata.image_rules.test_share or before in (None, found.fingerprint):
-        return False
-    logger.warning(
-        "not scored: the images of '%s' are not those that the network was trained on (were %s, now %s), and what is "
-        "held out now may be among those",
-        found.name, before, found.fingerprint,
-    )  # fmt: skip
-    return True
 
 
 def _outputs(network: Outputs, images: Tensor) -> Tensor:

@@ -489,6 +489,20 @@ def trained_on(folder: Path) -> str | None:
         return None
 
 
+def why_tests_are_known(folder: Path, info: ModelInfo, dataset: Dataset) -> str | None:
+    """Why a folder's model may have been trained on what `test_share` holds out of these images; None if it was not.
+
+    Of other images than it was trained on, one picture more is enough, others are held out.
+    """
+    before = trained_on(folder)
+    if not info.image_rules.test_share or before in (None, dataset.fingerprint):
+        return None
+    return (
+        f"the images of '{dataset.name}' are not those that the network was trained on (were {before}, now "
+        f"{dataset.fingerprint}), and what is held out now may be among those"
+    )
+
+
 def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     """The network of a model folder in eval mode, with its trained weights.
 
@@ -522,7 +536,8 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
 def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu") -> float:
     """Top-1 on the dataset's test split (percent); on the CPU that trained it, exactly the first seed's score.
 
-    Raises StoreError and ConfigError as `load` does, DataError if the dataset's classes are not the network's.
+    Raises StoreError and ConfigError as `load` does, DataError if the dataset's classes are not the network's, or the
+    network may have been trained on its test images.
     """
     model, info = load(folder, device), read_info(folder)
     if dataset.classes != info.classes:
@@ -531,6 +546,9 @@ def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu"
             f"the network in {folder} {_short(info.classes)}",
             hint="evaluate on the dataset that it was trained for",
         )
+    why = why_tests_are_known(user_path(folder), info, dataset)
+    if why is not None:
+        raise DataError(why, hint="put the old images back")
     batches = device_batches(
         dataset.test_images(info.input_size),
         device=device,

@@ -14,6 +14,7 @@ import torch
 
 from archsearch.data.dataset import Dataset
 from archsearch.errors import ConfigError, DataError, StoreError
+from archsearch.image_rules import ImageRules
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
 from archsearch.training.model_folder import ModelFacts, evaluate_folder, load, read_info, save_model_folder
@@ -269,6 +270,19 @@ def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Da
     other = replace(dataset, name="other", classes=("cat", "dog", "bird", "fish"))
     with pytest.raises(DataError, match=r"'other' has the classes \(cat, dog, bird, \.\.\. 4 in all\)"):
         evaluate_folder(folder, other)
+
+
+def test_evaluation_refuses_test_images_that_the_network_may_have_been_trained_on(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]
+) -> None:
+    """One picture more, and `test_share` holds out others."""
+    more = replace(dataset, fingerprint="ba9876543210")
+    assert evaluate_folder(folder, more) == seeds[0].score.top1_percent  # it has a test split of its own
+    facts = replace(facts_of(dataset, seeds), image_rules=ImageRules(test_share=0.3))
+    save_model_folder(folder, facts, weights_from=seeds[0].weights)
+    assert evaluate_folder(folder, dataset) == seeds[0].score.top1_percent
+    with pytest.raises(DataError, match=r"not those that the network was trained on \(were 0123456789ab, now ba98"):
+        evaluate_folder(folder, more)
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu:0", "cuda:99"])
