@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.errors import ConfigError, DataError, StoreError, first_line, shortened, shown
 from archsearch.files import write_atomically
@@ -533,13 +534,23 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
         raise ConfigError(f"device {device}: {shortened(first_line(error), 120)}", hint=hint) from error
 
 
-def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu") -> float:
+def evaluate_folder(
+    folder: Path | str, dataset: str | Dataset, *, data_dir: str | Path | None = None, device: str = "cpu"
+) -> float:
     """Top-1 on the dataset's test split (percent); on the CPU that trained it, exactly the first seed's score.
 
-    Raises StoreError and ConfigError as `load` does, DataError if the dataset's classes are not the network's, or the
-    network may have been trained on its test images.
+    Args:
+        folder, device: as of `load`.
+        dataset: its name, as a study has it: its images are then read as those of the training were; or one that is
+            loaded.
+        data_dir: where a named dataset is kept.
+
+    Raises StoreError and ConfigError as `load` does, UnknownNameError, ConfigError or DataError for the dataset;
+    DataError if its classes are not the network's, or the network may have been trained on its test images.
     """
     model, info = load(folder, device), read_info(folder)
+    if not isinstance(dataset, Dataset):
+        dataset = load_dataset(str(dataset), data_dir=data_dir, rules=info.image_rules)
     if dataset.classes != info.classes:
         raise DataError(
             f"dataset '{dataset.name}' has the classes {_short(dataset.classes)}, "

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from archsearch.data.dataset import Dataset
-from archsearch.errors import ConfigError, DataError, StoreError
+from archsearch.errors import ConfigError, DataError, StoreError, UnknownNameError
 from archsearch.image_rules import ImageRules
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
@@ -270,6 +270,29 @@ def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Da
     other = replace(dataset, name="other", classes=("cat", "dog", "bird", "fish"))
     with pytest.raises(DataError, match=r"'other' has the classes \(cat, dog, bird, \.\.\. 4 in all\)"):
         evaluate_folder(folder, other)
+
+
+def test_a_dataset_to_evaluate_on_is_named_as_in_a_study_and_read_as_in_the_training(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def loaded(*given: object, **named: object) -> Dataset:
+        asked.extend((*given, named))
+        return dataset
+
+    monkeypatch.setattr("archsearch.training.model_folder.load_dataset", loaded)
+    facts = replace(facts_of(dataset, seeds), image_rules=ImageRules(test_share=0.3))
+    save_model_folder(folder, facts, weights_from=seeds[0].weights)
+    assert evaluate_folder(folder, "folder:photos", data_dir=tmp_path) == seeds[0].score.top1_percent
+    assert asked == ["folder:photos", {"data_dir": tmp_path, "rules": ImageRules(test_share=0.3)}]
+
+
+def test_evaluation_on_what_is_no_dataset_is_refused_by_its_name(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"'digits' has the classes \(0, 1, 2, \.\.\. 10 in all\)"):
+        evaluate_folder(folder, "digits")
+    with pytest.raises(UnknownNameError, match="unknown dataset 'digit'"):
+        evaluate_folder(folder, "digit")
 
 
 def test_evaluation_refuses_test_images_that_the_network_may_have_been_trained_on(
