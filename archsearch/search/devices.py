@@ -15,12 +15,13 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
 
     `auto` takes the GPUs where torch sees any, else the CPU. Without a number of workers there is one for each GPU,
     or one for each CPU core (at most 8): with one thread each, which trains more images a second than fewer workers
-    with more threads.
+    with more threads. A torch.device is taken as the text that it is written as.
 
     Raises ConfigError for a device that is not there, or more CPU workers than cores.
     """
     import torch
 
+    device = str(device)
     check_device(device)
     kind, _, index = device.partition(":")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0

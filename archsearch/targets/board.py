@@ -646,7 +646,7 @@ def check_cores(board: Board, cores: str) -> None:
 
 def check_device_beside(board: Target | None, device: str) -> None:
     """Raises ConfigError for a device that nothing would be run on: a board has one of its own."""
-    if board is not None and device not in ("auto", "cpu"):
+    if board is not None and str(device) not in ("auto", "cpu"):
         raise ConfigError(f"device {device}: {board.name} runs networks on its own CPU", hint="leave one of them out")
 
 

@@ -340,6 +340,8 @@ def test_gpus_are_shared_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
     assert worker_devices("cuda:1", None) == ("cuda:1",)
     assert worker_devices("cpu", 1) == ("cpu",)
+    given: Any = torch.device("cuda", 1)
+    assert worker_devices(given, 2) == ("cuda:1", "cuda:1")
     for wrong in ("cuda:2", "cuda:x", "cuda:-1"):
         with pytest.raises(ConfigError, match=f"device {wrong}: torch sees 2 GPUs"):
             worker_devices(wrong, None)
@@ -350,8 +352,10 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert set(worker_devices("auto", None)) == {"cpu"}
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         worker_devices("cuda", None)
-    with pytest.raises(ConfigError, match="device tpu: unknown device"):
-        worker_devices("tpu", None)
+    none: Any = None
+    for wrong in ("tpu", none, torch.device("meta")):
+        with pytest.raises(ConfigError, match=f"^device {wrong}: unknown device"):
+            worker_devices(wrong, None)
 
 
 @pytest.mark.parametrize(
