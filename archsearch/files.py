@@ -118,7 +118,7 @@ def _target(path: Path) -> Path:
 
 
 def _temporary_name(name: str) -> str:
-    end = f".{os.getpid()}.tmp"
+    end = f".{os.urandom(4).hex()}.tmp"  # of this writing alone: threads have one process id, and so may two containers
     if len(os.fsencode(name)) > _LONGEST:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     return f".{os.fsdecode(os.fsencode(name)[: _LONGEST - 1 - len(end)])}{end}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -93,6 +94,24 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(monkeypatch: pytest.MonkeyP
         write_atomically(Path("x.txt"), b"new")
     assert [path.name for path in Path().iterdir()] == ["x.txt"]
     assert Path("x.txt").read_bytes() == b"old"
+
+
+def test_a_file_that_two_threads_write_at_the_same_time_is_whole_and_neither_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synchronised, begun = os.fsync, []
+
+    def meanwhile(file: int) -> None:
+        if not begun:
+            begun.append(file)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(write_atomically, Path("x.txt"), b"the other's").result()
+        synchronised(file)
+
+    monkeypatch.setattr("os.fsync", meanwhile)
+    write_atomically(Path("x.txt"), b"one")
+    assert Path("x.txt").read_bytes() == b"one"
+    assert [path.name for path in Path().iterdir()] == ["x.txt"]
 
 
 @pytest.mark.parametrize(("number", "written"), [(errno.EINVAL, True), (errno.EIO, False)])
