@@ -77,7 +77,7 @@ def ablate(
         study,
         runtime := _runtime(study, callbacks, options),
         base=None if base is None else str(base),
-        choices=[choices] if isinstance(choices, str) else choices,
+        choices=[choices] if isinstance(choices, str) else list(choices),
         seeds=seeds,
         mode=mode,
         changes=section_changes(overrides),

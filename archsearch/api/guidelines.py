@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date
@@ -93,7 +93,7 @@ class _Planned:
 
 
 def guidelines(
-    tables: Sequence[str | int] = (),
+    tables: str | int | Sequence[str | int] = (),
     *,
     device: str = "auto",
     target: str = LOCAL,
@@ -119,7 +119,7 @@ def guidelines(
     it ends, so that a run that was stopped continues where it was.
 
     Args:
-        tables: of 1 to 4; empty: all, and the sample of the search space.
+        tables: of 1 to 4, or one of them; empty: all, and the sample of the search space.
         device: auto, cpu, cuda or cuda:N.
         target: where they run: local, or a board (`archsearch.targets`), which has the channels of the ARM column.
         backend: a name of `archsearch.latency.backends.BACKENDS`, or auto.
@@ -147,7 +147,8 @@ def guidelines(
     batch, networks = whole(batch, "batch"), whole(networks, "networks")
     input_size, seed, threads = whole(input_size, "input_size"), whole(seed, "seed"), whole(threads, "threads")
     on_board, where = measured_where(target, device, threads=threads, cores=cores)
-    named = tuple(sorted(set(map(str, tables))))
+    given = tables if isinstance(tables, Iterable) and not isinstance(tables, str) else [tables]
+    named = tuple(sorted(set(map(str, given))))
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, named or TABLES)
     settings = _settings(backend, batch, precision, where, quick=quick).model_copy(

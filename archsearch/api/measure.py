@@ -242,9 +242,9 @@ def measure(
     threads = whole(threads, "threads")
     on_board, where = measured_where(target, device, threads=threads, cores=cores)
     wanted_settings = _settings(
-        [backends] if isinstance(backends, str) else backends,
+        [backends] if isinstance(backends, str) else [*map(str, backends)],
         list(batches) if isinstance(batches, Iterable) else [batches],
-        [precisions] if isinstance(precisions, str) else precisions,
+        [precisions] if isinstance(precisions, str) else [*map(str, precisions)],
         threads,
         budget_seconds,
         where,

@@ -208,6 +208,12 @@ def test_networks_are_named_by_an_array() -> None:
         archsearch.measure(np.array(["resnet20", "resnet21"]))  # type: ignore[arg-type]
 
 
+def test_the_choices_of_an_ablation_are_named_by_an_array(tmp_path: Path) -> None:
+    choices: Any = np.array(["kernel", "attention"])
+    with pytest.raises(ConfigError, match="more than 1 networks"):
+        archsearch.ablate("quickstart", choices=choices, most=1, storage=f"sqlite:///{tmp_path}/none.db", device="cpu")
+
+
 def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_option() -> None:
     assert archsearch.plan("quickstart", overrides={"proxy.epochs": 3}).config.proxy.epochs == 3
     assert archsearch.plan("quickstart", overrides=["proxy.epochs=3"]).config.proxy.epochs == 3

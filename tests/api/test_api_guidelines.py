@@ -70,13 +70,18 @@ def test_a_table_without_an_experiment_is_refused() -> None:
         experiments("tpu")
 
 
-@pytest.mark.parametrize("tables", [["2"], [2], (number for number in (2,)), np.array([2, 2])])
+@pytest.mark.parametrize("tables", ["2", 2, np.int64(2), ["2"], [2], (number for number in (2,)), np.array([2, 2])])
 def test_a_table_is_named_by_its_number_as_a_text_or_an_integer(tables: Any, tmp_path: Path) -> None:
     def told(progress: GuidelinesProgress) -> None:
         raise KeyboardInterrupt(progress.name)
 
     with pytest.raises(KeyboardInterrupt, match=r"^table 2, "):
         guidelines(tables, device="cpu", folder=tmp_path, on_progress=told)
+
+
+def test_a_text_names_one_table_and_not_one_for_each_of_its_letters(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="table '12' holds no experiment"):
+        guidelines("12", device="cpu", folder=tmp_path)
 
 
 def test_the_cache_gives_back_what_was_measured_under_the_same_conditions(tmp_path: Path) -> None:

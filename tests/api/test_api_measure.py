@@ -146,6 +146,12 @@ def test_batches_of_numpy_are_the_batches_that_are_measured(asked: list[dict[str
         assert [one.latency.batch for one in found] == wanted
 
 
+def test_backends_and_precisions_are_named_by_an_array(asked: list[dict[str, object]]) -> None:
+    several = {"backends": np.array(["torch", "torch-eager"]), "precisions": np.array(["fp32", "fp32"])}
+    found = measure("shufflenet_v2_x0_5", **SMALL | several)
+    assert [(type(one.latency.backend), one.latency.backend) for one in found] == [(str, "torch"), (str, "torch-eager")]
+
+
 @pytest.mark.parametrize(
     ("names", "changed", "error", "said"),
     [
