@@ -17,6 +17,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.recommendation import RECOMMENDED
 from archsearch.api.paths import as_path, study_folder
+from archsearch.api.stored import check_rule
 from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
@@ -325,6 +326,7 @@ def _source(
 ) -> _Source:
     folder = user_path(str(which))
     if is_file(folder / "spec.json"):
+        check_rule(rule)
         return _from_folder(folder, dataset=dataset)
     opened = opened_study(study, storage=storage)
     chosen = opened.choose(which if isinstance(which, int) else str(which), rule=rule)
@@ -335,7 +337,7 @@ def _source(
     if there and trained_on(where) in (None, begun_with):
         return _from_folder(where, name=chosen.label, dataset=uri)
     if not untrained:
-        meant = ("--select", rule) if which == "best" and rule.strip() != RECOMMENDED else ()
+        meant = ("--select", rule) if rule.strip() != RECOMMENDED else ()
         typed = shlex.join(["archsearch", "retrain", *opened.named, "--trial", str(which), *meant])
         why = f"the model in {where} is of other images" if there else f"there is no model in {where}"
         raise ConfigError(

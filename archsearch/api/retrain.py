@@ -17,7 +17,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.recommendation import RECOMMENDED
 from archsearch.api.paths import as_path, study_folder
-from archsearch.api.stored import Chosen
+from archsearch.api.stored import Chosen, check_rule
 from archsearch.api.study import Study, opened_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
@@ -196,6 +196,7 @@ def retrain(
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     if isinstance(trial, Chosen):
+        check_rule(rule)
         _check_of(opened, trial)
         chosen = trial
     else:

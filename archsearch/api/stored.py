@@ -378,8 +378,9 @@ class StoredStudy:
 
         A variant that the study has not evaluated is taken at the study's scale, without a record.
         `several`: `front` and `variants` could have been named, too; a name that is none may be meant for them.
-        Raises ConfigError or UnknownNameError saying what there is.
+        Raises ConfigError or UnknownNameError saying what there is, ConfigError for a rule where `best` is not named.
         """
+        check_rule(rule, which)
         if which == "best":
             return _chosen(self.select(rule))
         number = int(which) if isinstance(which, int | Integral) else trial_number(str(which))
@@ -427,9 +428,10 @@ class StoredStudy:
             rule: what `best` means.
             with_variants: also the published networks next to each of them in latency, on either side.
 
-        Raises ConfigError or UnknownNameError saying what there is, ArchsearchError without a complete trial.
+        Raises ConfigError or UnknownNameError as `choose`, ArchsearchError without a complete trial.
         """
         chosen: list[Chosen] = []
+        check_rule(rule, which)
         for name in (part.strip() for part in str(which).split(",")):
             if name == "front":
                 if not self.front.members:
@@ -441,7 +443,7 @@ class StoredStudy:
                 named = dict.fromkeys(record.variant for record in self.networks if record.variant)
                 chosen += [self.choose(variant) for variant in named]
             else:
-                chosen.append(self.choose(name, rule=rule, several=True))
+                chosen.append(self.choose(name, rule=rule if name == "best" else RECOMMENDED, several=True))
         if with_variants:
             published = [record for record in self.networks if is_published(record)]
             near = [_next_to(each.record, published) for each in chosen if each.record is not None]
@@ -485,6 +487,14 @@ def counts_text(counts: Mapping[str, int]) -> str:
 def trial_number(text: str) -> int | None:
     """The number that a trial is named by; None if the text is none."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def check_rule(rule: str, which: str | int = "") -> None:
+    """Raise ConfigError for a rule, which says what `best` means, where a list of names with commas has no `best`."""
+    if rule.strip() != RECOMMENDED and "best" not in map(str.strip, str(which).split(",")):
+        raise ConfigError(
+            f"rule {rule}: it says what best means, and best is not asked for", hint="leave it out, or ask for best"
+        )
 
 
 def is_published(record: Record) -> bool:

@@ -267,6 +267,21 @@ def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsear
         study.choose("³")  # a digit of Unicode that int() refuses
 
 
+def test_a_rule_is_refused_where_best_is_not_asked_for(study: archsearch.Study, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text("{}")
+    for call in (
+        lambda: study.choose(3, rule="knee"),
+        lambda: study.choose_all("front,3", rule="knee"),
+        lambda: archsearch.retrain(study, trial=3, rule="knee", device="cpu"),
+        lambda: archsearch.retrain(study, trial=study.choose(3), rule="knee", device="cpu"),
+        lambda: archsearch.export(3, study=study, rule="knee"),
+        lambda: archsearch.export(tmp_path, rule="knee"),
+    ):
+        with pytest.raises(ConfigError, match="^rule knee: it says what best means, and best is not asked for"):
+            call()
+    assert study.choose_all("3, best", rule="latency")[-1].spec == study.choose("best", rule="latency").spec
+
+
 def test_a_whole_number_of_numpy_is_taken_as_pythons_own(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

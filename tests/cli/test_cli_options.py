@@ -61,9 +61,9 @@ def test_a_folder_for_no_file_is_refused(words: tuple[str, ...], hint: str, said
         ("confirm --sustained 10m --top 3 --fresh-images", "--top and --fresh-images: --sustained trains nothing"),
         ("confirm --sustained 10m --dry-run", "--dry-run: --sustained trains nothing"),
         ("confirm --sustained 10m --time-budget 1h --workers 1", "--workers and --time-budget: --sustained trains"),
-        ("retrain --trial 3 --select knee", "--select: it says what best means, and --trial 3 does not name that"),
-        ("retrain --trial front --select latency<=3", "--select: it says what best means, and --trial front does not"),
-        ("export --trial 3 --select knee", "--select: it says what best means, and --trial 3 does not name that"),
+        ("retrain --trial 3 --select knee", "--select knee: it says what best means, and best is not asked for"),
+        ("retrain --trial front --select latency<=3", "--select latency<=3: it says what best means, and best is not"),
+        ("export --trial 3 --select knee", "--select knee: it says what best means, and best is not asked for"),
         (
             "export --trial model --select knee --study x",
             "--study and --select: the folder model is a network of its own",
