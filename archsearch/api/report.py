@@ -11,18 +11,14 @@ from archsearch.api.stored import StoredStudy
 from archsearch.files import write_atomically
 from archsearch.report.documents import html_text, latex_text, markdown_text
 from archsearch.report.study_sections import Report, ReportData, report_of
-from archsearch.store.database import safe_url
 
 _IN_WORDS = ("front", "ablation", "confirmed", "trust", "guidelines", "final", "confusion")
 
 
-def make_report(
-    study: StoredStudy, *, storage: str | None = None, command: str | None = None, figures: bool = True
-) -> Report:
+def make_report(study: StoredStudy, *, command: str | None = None, figures: bool = True) -> Report:
     """Put together the report of a study.
 
     Args:
-        storage: the database's URL, which the report's commands name; None: the default.
         command: what was typed, for the report's last line.
         figures: whether what only figures show is worked out, too; Markdown and LaTeX do without.
 
@@ -30,6 +26,7 @@ def make_report(
     """
     results = {name: find(study) for name, find in ANALYSES.items() if figures or name in _IN_WORDS}
     made = [each for each in study.designs("ablation") if each.design is not None and each.design.points]
+    _, _, *elsewhere = study.named  # `--storage` with its URL, where it is not the default
     data = ReportData(
         results=results,
         records=study.records_with_curves if figures else study.records,
@@ -39,7 +36,7 @@ def make_report(
         reference_point=study.info.reference_point,
         space=study.info.space,
         space_fingerprint=study.info.space_fingerprint,
-        storage=None if storage is None else safe_url(storage),
+        storage=elsewhere[-1] if elsewhere else None,
         ablations=tuple(map(ablation_result, made)),
         command=command,
     )

@@ -118,7 +118,7 @@ class Study(StoredStudy):
         from archsearch.api.report import has_figures, make_report, write_report  # takes a while to import
 
         path = as_path(out)
-        return write_report(make_report(self, storage=self.storage, figures=has_figures(path)), path)
+        return write_report(make_report(self, figures=has_figures(path)), path)
 
     @property
     def trials(self) -> pd.DataFrame:

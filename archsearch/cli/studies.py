@@ -181,7 +181,7 @@ def report(
     from archsearch.report.documents import latex_text, markdown_text
 
     figures = reports.has_figures(out) and not (markdown or latex)
-    made = reports.make_report(opened, storage=storage, command=typed_command(), figures=figures)
+    made = reports.make_report(opened, command=typed_command(), figures=figures)
     if out is None and not figures:
         sys.stdout.write(markdown_text(made) if markdown else latex_text(made))
         return

@@ -45,7 +45,7 @@ class ReportData:
         records: every trial, in order of number, with its curve where figures are drawn.
         front: of the study, with what is known of its networks.
         config, facts, reference_point, space, space_fingerprint: as the study is stored.
-        storage: the `--storage` that was given, safe to print; None: the default.
+        storage: the `--storage` that names its database, safe to print; None: the default.
         ablations: newest first; of a study that is an ablation, itself.
         command: what was typed to make the report.
     """

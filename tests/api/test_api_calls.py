@@ -619,6 +619,18 @@ def test_a_study_writes_its_report_and_gives_its_trials(
     assert list(study.trials["trial"]) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("place", ["runs/archsearch.db", "elsewhere.db"])
+def test_the_commands_of_a_report_name_the_database_where_it_is_not_the_default(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store_study(f"sqlite:///{place}", [make_record(trial) for trial in range(4)])
+    opened = archsearch.open_study("small", storage=f"sqlite:///{place}")
+    page = opened.report("page.html").read_text(encoding="utf-8")
+    named = "" if place == "runs/archsearch.db" else f" --storage sqlite:///{place}"
+    assert f"archsearch retrain --study small{named} --trial " in page
+
+
 @pytest.mark.parametrize(
     ("begun", "typed"),
     [

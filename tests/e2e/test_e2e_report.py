@@ -120,7 +120,7 @@ def study(stored: str) -> Study:
 
 @pytest.fixture(scope="module")
 def page_file(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = make_report(open_study(storage=stored), storage=stored, command="archsearch report")
+    report = make_report(open_study(storage=stored), command="archsearch report")
     return write_report(report, tmp_path_factory.mktemp("page") / "report.html")
 
 
