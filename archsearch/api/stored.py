@@ -129,6 +129,8 @@ class Chosen:
 class StoredStudy:
     """A stored study as it was when it was read, its front, and the network that a rule chooses.
 
+    What was run, confirmed or retrained since is seen where it is opened again.
+
     Attributes:
         info: its configuration, space, reference point and the facts of its first run.
         records: every trial, in order of number.

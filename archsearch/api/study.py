@@ -83,7 +83,7 @@ class Study(StoredStudy):
         """The marginal effect of every level of every choice, from a fitted model; observational."""
         return cast("Marginal", self.analysis("marginal"))
 
-    @cached_property
+    @property
     def ablation(self) -> Ablation | None:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
         return cast("Ablation | None", self.analysis("ablation"))
@@ -93,7 +93,7 @@ class Study(StoredStudy):
         """Which classes its best retrained network takes for which; None if none was retrained by this version."""
         return cast("Confusion | None", self.analysis("confusion"))
 
-    @cached_property
+    @property
     def trust(self) -> Trust | None:
         """The newest check of its proxy (`archsearch trust`); None if there is none."""
         return cast("Trust | None", self.analysis("trust"))

@@ -300,6 +300,24 @@ def test_the_study_of_a_design_stands_for_the_one_that_it_was_made_from(place: P
         assert open_base(given, storage=url).name == "tiny"
 
 
+def test_an_ablation_is_seen_by_a_study_that_was_opened_and_asked_before_it_was_made(place: Path) -> None:
+    url = stored_ablation(place)
+    store_study(url, [], name="tiny")
+    database = Database(url)
+
+    def made_of(name: str) -> None:
+        with database.writing() as session:
+            row = session.query(StudyRow).filter_by(name="tiny.ablate-000000").one()
+            row.config = {**row.config, "design": {**row.config["design"], "of": name}}
+
+    made_of("another")
+    study = open_study("tiny", storage=url)
+    assert study.ablation is None
+    made_of("tiny")
+    assert study.ablation is not None
+    database.close()
+
+
 def test_a_report_answers_by_the_ablation_that_is_finished_while_another_has_only_begun(place: Path) -> None:
     url = stored_ablation(place)
     store_study(url, [], name="tiny")
