@@ -1,12 +1,13 @@
 """Pydantic's findings in our words: one sentence that names the file, the key, what was got and what to do.
 
-Also the whole numbers among the arguments of a function, of which pydantic hears nothing.
+Also whole numbers and seconds among the arguments of a function, of which pydantic hears nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from operator import index
 from typing import Any, SupportsIndex, overload
 
@@ -29,6 +30,12 @@ def whole(value: SupportsIndex | None, name: str) -> int | None:
         return None if value is None else index(value)
     except TypeError:
         raise ConfigError(f"{name} {shown(value)}: must be a whole number") from None
+
+
+def check_seconds(value: float | None, name: str) -> None:
+    """Raise ConfigError for an argument of this name that is no number of seconds, 0 or more; None passes."""
+    if value is not None and not (isinstance(value, Real) and value >= 0.0):
+        raise ConfigError(f"{name} {shown(value)}: must be a number of seconds, 0 or more")
 
 
 # Of a key that takes one of several types pydantic also names the type that it tried: no key that a person wrote.

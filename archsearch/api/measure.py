@@ -25,7 +25,7 @@ from archsearch.table import Column, InNotebooks, Marked, Table, json_as
 from archsearch.targets.board import Board, check_backend, check_cores, check_device_beside, measure_on
 from archsearch.targets.transports import Target, parse_target
 from archsearch.text import plural
-from archsearch.validation import whole
+from archsearch.validation import check_seconds, whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -325,6 +325,7 @@ def _settings(
     for batch in batches:
         if whole(batch, "batch") < 1:
             raise ConfigError(f"a batch is at least 1 image, got {batch}")
+    check_seconds(budget_seconds, "budget_seconds")
     if budget_seconds is not None and not 0 < budget_seconds <= MOST_SECONDS:
         raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0, and at most {MOST_SECONDS:g}")
     usual = LatencySettings(threads=threads)

@@ -44,7 +44,7 @@ from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, settled_precision, weights_by_name
 from archsearch.training.start import STARTS, Start, pretrained_start, read_start, save_start
-from archsearch.validation import whole
+from archsearch.validation import check_seconds, whole
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +179,7 @@ def retrain(
     """
     seeds, epochs, batch_size = whole(seeds, "seeds"), whole(epochs, "epochs"), whole(batch_size, "batch_size")
     threads = whole(threads, "threads")
+    check_seconds(checkpoint_seconds, "checkpoint_seconds")
     if not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(f"seeds {seeds}: must be 1 to {_MOST_SEEDS}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import isfunction
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.curves import RunningTrial
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.studies import StudyInfo
-from archsearch.validation import whole
+from archsearch.validation import check_seconds, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +206,7 @@ class Runtime:
         workers, plateau = whole(self.workers, "workers"), whole(self.plateau_trials, "plateau_trials")
         if workers is not None and workers < 1:
             raise ConfigError(f"workers {workers}: at least 1 is needed")
-        budget = self.time_budget_seconds
-        if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
-            raise ConfigError(f"time_budget_seconds {shown(budget)}: must be a number of seconds, 0 or more")
+        check_seconds(self.time_budget_seconds, "time_budget_seconds")
         if plateau is not None and plateau < 1:
             raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {plateau}")
         if self.optuna_proxy is not None:

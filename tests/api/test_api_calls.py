@@ -340,6 +340,21 @@ def test_a_number_that_is_not_whole_is_refused_by_its_name(
         call(study)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda study: archsearch.retrain(study, checkpoint_seconds="60s"), "checkpoint_seconds '60s'"),
+        (lambda study: archsearch.retrain(study, checkpoint_seconds=-1), "checkpoint_seconds -1"),
+        (lambda _: archsearch.measure("shufflenet_v2_x0_5", budget_seconds="5", device="cpu"), "budget_seconds '5'"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_by_its_name(
+    call: Callable[[archsearch.Study], Any], said: str, study: archsearch.Study
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}: must be a number of seconds, 0 or more$"):
+        call(study)
+
+
 def test_networks_are_chosen_by_a_list_each_once_with_the_published_ones_next_to_them(tmp_path: Path) -> None:
     records = [
         make_record(0, top1=40.0, p10=1.0, variant="shufflenet_v2_x0_5"),
