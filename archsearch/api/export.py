@@ -145,6 +145,8 @@ class Exported:
             )
         return "\n".join(said)
 
+    __repr__ = __str__  # what a notebook shows
+
 
 def _latency_line(name: str, latency: Latency) -> str:
     interval = (

@@ -107,6 +107,8 @@ class Retrained:
             said.append(f"events    tensorboard --logdir {self.events}")
         return "\n".join(said)
 
+    __repr__ = __str__  # what a notebook shows: the fields hold every epoch
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainedNetworks:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from makers import make_latency, make_score
 
+from archsearch.api.export import Exported
 from archsearch.api.retrain import Retrained
 from archsearch.models.families import FAMILIES
 from archsearch.records import Cost, Score
@@ -52,6 +53,12 @@ def test_what_is_printed_has_accuracy_and_mean_recall_over_all_seeds() -> None:
     assert "test top-1 91.00 ± 1.41 %" in printed
     assert "mean recall 41.50 %; always the largest class 30.00 %, chance 10.00 %" in printed
     assert "mean recall" not in str(Retrained(folder=Path("model"), facts=given, curve=Path("curve.html")))
+
+
+def test_a_notebook_shows_what_is_printed_and_not_the_epochs_of_every_seed() -> None:
+    found = Retrained(folder=Path("model"), facts=facts(90.0, 92.0), curve=Path("curve.html"))
+    assert repr(found) == str(found)
+    assert Exported.__repr__ is Exported.__str__
 
 
 def test_the_card_of_one_seed_has_no_deviation_and_says_so() -> None:
