@@ -13,7 +13,7 @@ from archsearch.api.designed import DesignPlan, plan_config, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
-from archsearch.errors import ArchsearchError, ConfigError, first_line
+from archsearch.errors import ArchsearchError, ConfigError, OverrideError, first_line
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
@@ -111,9 +111,13 @@ def plan_study(
             f"study '{study.name}' is given opened, and what is run is read from a YAML file",
             hint=f"name it, or its file: archsearch.run('{study.name}')",
         )
+    changes = read_overrides(overrides)
+    for key, value in (("trials", trials), ("seed", seed), ("workers", runtime.workers)):
+        if value is not None and key in changes:
+            raise OverrideError(key, "it is given as an argument, too", hint="leave one out")
     if seed is not None:
-        overrides = {**read_overrides(overrides), "seed": seed}
-    return plan_config(load_study(study, overrides), runtime, trials=trials)
+        changes["seed"] = seed
+    return plan_config(load_study(study, changes), runtime, trials=trials)
 
 
 def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Estimate | None:

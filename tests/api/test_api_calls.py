@@ -223,6 +223,14 @@ def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_optio
     assert "--set" not in f"{caught.value.message} {caught.value.hint}"
 
 
+@pytest.mark.parametrize("key", ["trials", "seed", "workers"])
+def test_a_key_of_a_study_is_not_given_as_an_override_and_as_an_argument(key: str, tmp_path: Path) -> None:
+    given: dict[str, Any] = {key: 1, "device": "cpu", "storage": f"sqlite:///{tmp_path}/none.db"}
+    for call in (archsearch.plan, archsearch.run):
+        with pytest.raises(OverrideError, match=f"^override '{key}': it is given as an argument, too"):
+            call("quickstart", overrides={key: 2}, **given)
+
+
 def test_a_study_is_named_by_a_path_too(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("space: shufflenet_v2\ndataset: digits\nproxy: {validation_images: 300}\n")
