@@ -8,7 +8,11 @@ from pathlib import Path
 
 from archsearch.api.paths import open_database
 from archsearch.api.study import Study, opened_study
+from archsearch.errors import ConfigError
 from archsearch.search.servers import DASHBOARD_PORT, STORAGE_HOST, STORAGE_PORT, serve, serve_dashboard
+from archsearch.validation import whole
+
+_HIGHEST_PORT = 65535
 
 
 def dashboard(
@@ -28,6 +32,7 @@ def dashboard(
 
     Raises StoreError, ConfigError.
     """
+    port = _checked(port, least=0)
     opened = opened_study(study, storage=storage)
     with closing(open_database(opened.storage, create=False)) as database:
         serve_dashboard(database, opened.name, port=port, on_ready=on_ready)
@@ -40,7 +45,16 @@ def serve_storage(
 
     `on_ready` is called once, when the database and the port are there.
 
-    Raises ConfigError for SQLite, StoreError for a database or a port that cannot be used, or without the extra `grpc`.
+    Raises ConfigError for SQLite and for what is no port, StoreError for a database or a port that cannot be used, or
+    without the extra `grpc`.
     """
+    port = _checked(port, least=1)
     with closing(open_database(storage, create=True)) as database:
         serve(database, host=host, port=port, on_ready=on_ready)
+
+
+def _checked(port: int, *, least: int) -> int:
+    number = whole(port, "port")
+    if not least <= number <= _HIGHEST_PORT:
+        raise ConfigError(f"port {number}: must be {least} to {_HIGHEST_PORT}")
+    return number

@@ -615,6 +615,19 @@ def test_nothing_is_trained_for_a_database_that_cannot_keep_the_score(
         archsearch.retrain(study, trial=3, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [(70000, "must be [01] to 65535"), (-1, "must be [01] to 65535"), ("80", "must be a whole number")],
+)
+def test_what_is_no_port_is_refused(port: Any, said: str, study: archsearch.Study) -> None:
+    for call in (
+        lambda: archsearch.dashboard(study, port=port),
+        lambda: archsearch.serve_storage(str(study.storage), port=port),
+    ):
+        with pytest.raises(ConfigError, match=f"^port '?{port}'?: {said}$"):
+            call()
+
+
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
     text = str(study.analysis("front"))
     assert len(text.splitlines()) < 40
