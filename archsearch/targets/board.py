@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -572,11 +573,15 @@ def uses_own_agent(device: str, settings: LatencySettings) -> bool:
 
 @cache
 def own_agent() -> Board:
-    """The agent with which this process measures on this machine; it ends with the process.
+    """The agent with which this process measures on this machine; it ends with the process. A forked child has its own.
 
     Raises MeasurementError if it cannot be started.
     """
     return Board(OWN)
+
+
+if hasattr(os, "register_at_fork"):  # two processes at one line would read each other's answers
+    os.register_at_fork(after_in_child=own_agent.cache_clear)
 
 
 def measure_on(device: str, board: Board | None, settings: LatencySettings) -> Callable[..., tuple[Latency, ...]]:

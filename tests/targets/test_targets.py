@@ -139,6 +139,16 @@ def test_an_agent_opens_every_network_anew_in_each_visit_while_others_may_train(
     assert asked.count(opened[0]) == 2 * asked.count(("visit", "exclusive")) >= 2 * FEW.visits
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_speak_on_the_line_of_its_parent() -> None:
+    own_agent()
+    child = os.fork()
+    if child == 0:
+        os._exit(own_agent.cache_info().currsize)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert own_agent.cache_info().currsize == 1
+
+
 def test_a_killed_agent_of_this_process_is_started_anew_and_the_visit_made_again() -> None:
     own_agent().connection().end()
     one, reference = networks()
