@@ -70,6 +70,16 @@ def device_fingerprint(device: str, backend: str, threads: int, precision: Preci
     return Fingerprint.of(facts)
 
 
+def of_new_process(found: Fingerprint) -> Fingerprint:
+    """The same of a process that has just begun, as a worker has, whatever torch was told in this one.
+
+    https://docs.pytorch.org/docs/stable/cuda_environment_variables.html
+    """
+    tf32 = os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE") == "1"
+    begun = {"float32_matmul_precision": "high" if tf32 else "highest", "cudnn_benchmark": "False"}
+    return Fingerprint.of({name: begun.get(name, value) for name, value in found.facts.items()})
+
+
 def volatile_facts(device: str) -> dict[str, str]:
     """What changes from minute to minute: load average and CPU frequency; clocks, heat and throttling of a GPU.
 

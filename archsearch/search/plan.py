@@ -20,7 +20,7 @@ from archsearch.designs import Design, Purpose
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
 from archsearch.image_rules import CURRENT_RULES, RULES_FACT, ImageRules
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
+from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, of_new_process, volatile_facts
 from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
@@ -303,7 +303,9 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
             hint = f"backends for it: {fitting} (latency.backend, latency.also)"
             BACKENDS[chosen].check(name, latency.precision_on(name), hint=hint)
     found = {
-        name: device_fingerprint(name, latency.backend_on(name), latency.threads, latency.precision_on(name))
+        name: of_new_process(
+            device_fingerprint(name, latency.backend_on(name), latency.threads, latency.precision_on(name))
+        )
         for name in devices
     }
     first = found[devices[0]]

@@ -8,7 +8,7 @@ import torch
 
 from archsearch.errors import UnknownNameError
 from archsearch.latency import fingerprint as module
-from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
+from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, of_new_process, volatile_facts
 
 
 def test_the_id_is_the_hash_of_the_facts_whatever_their_order() -> None:
@@ -26,6 +26,16 @@ def test_threads_backend_and_torch_are_part_of_the_identity() -> None:
     assert one.differences(device_fingerprint("cpu", "torch", 2)) == {"threads": ("1", "2")}
     assert one.differences(device_fingerprint("cpu", "torch-eager", 1)) == {"backend": ("torch", "torch-eager")}
     assert one.id != device_fingerprint("cpu", "torch", 2).id
+
+
+def test_a_new_process_has_nothing_of_what_torch_was_told_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", raising=False)
+    facts = {"cpu": "x", "float32_matmul_precision": "medium", "cudnn_benchmark": "True"}
+    new = of_new_process(Fingerprint.of(facts))
+    assert new == Fingerprint.of({"cpu": "x", "float32_matmul_precision": "highest", "cudnn_benchmark": "False"})
+    assert of_new_process(Fingerprint.of({"cpu": "x"})) == Fingerprint.of({"cpu": "x"})
+    monkeypatch.setenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")  # which a worker has, too
+    assert of_new_process(new).facts["float32_matmul_precision"] == "high"
 
 
 def test_what_changes_by_the_minute_is_told_but_is_not_part_of_the_identity() -> None:

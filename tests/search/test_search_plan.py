@@ -322,6 +322,19 @@ def test_variants_may_be_none_or_unknown(make_config: Any) -> None:
         study_variants(config, config.search_space(), input_size=32)
 
 
+def test_a_plan_has_the_device_as_the_workers_find_it_whatever_torch_was_told_in_this_process(
+    make_config: Any,
+) -> None:
+    before, told = plan_run(make_config(), CPU), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        after = plan_run(make_config(), CPU)
+    finally:
+        torch.set_float32_matmul_precision(told)
+    assert after.facts["device_fingerprint"] == before.facts["device_fingerprint"]
+    assert after.facts["device"] == before.facts["device"]
+
+
 def test_the_cpu_has_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "usable_cores", lambda: 3)
     assert worker_devices("cpu", None) == ("cpu",) * 3
