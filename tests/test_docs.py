@@ -22,6 +22,7 @@ from packaging.version import Version
 from pydantic import BaseModel
 from scipy import stats
 
+import archsearch
 from archsearch.analysis.intervals import mean_interval
 from archsearch.cli.main import app
 from archsearch.latency.settings import LatencySettings
@@ -328,6 +329,15 @@ def test_every_other_program_in_a_block_is_run_by_a_check_or_marked(path: Path) 
                 assert (ROOT / script).is_file(), part
             else:
                 assert program == "archsearch" or program in PROGRAMS, f"{where(path)}: {part}"
+
+
+def test_what_a_document_calls_of_archsearch_is_there_once_that_is_imported() -> None:
+    called = {
+        (where(path), name)
+        for path in DOCUMENTS
+        for name in re.findall(r"\barchsearch\.(\w+)(?:\.\w+)*\(", path.read_text(encoding="utf-8"))
+    }
+    assert called and {each for each in called if each[1] not in archsearch.__all__} == set()
 
 
 @pytest.mark.parametrize(("program", "runner"), [each for each in PROGRAMS.items() if (ROOT / each[1]).is_file()])
