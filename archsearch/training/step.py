@@ -141,6 +141,7 @@ class EagerStep:
         self.optimizer.step()
         return loss
 
+    @torch.enable_grad()  # a notebook may have turned them off
     def add_gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Add the gradients of a batch's mean loss, part by part; gives that loss."""
         whole = inputs.new_zeros(())

@@ -83,6 +83,14 @@ def test_fit_takes_the_steps_that_a_plain_loop_takes(small_net: Callable[..., nn
     assert [point.epoch for point in curve] == [1, 2]
 
 
+def test_a_training_takes_the_same_steps_where_gradients_were_turned_off(small_net: Callable[..., nn.Module]) -> None:
+    on, off = small_net(), small_net()
+    curve = run(on, random_batches(3))
+    with torch.no_grad():
+        assert [point.train_loss for point in run(off, random_batches(3))] == [point.train_loss for point in curve]
+    assert all(torch.equal(value, off.state_dict()[name]) for name, value in on.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("steps", "chunk_steps", "expected"),
     # The epoch's start, ceil(steps / chunk_steps) stretches of training, 3 batches scored and added up; 2 epochs.
