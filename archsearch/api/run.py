@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import socket
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,16 @@ def plan_study(
             raise OverrideError(key, "it is given as an argument, too", hint="leave one out")
     if seed is not None:
         changes["seed"] = seed
+    if runtime.command is None:
+        runtime = replace(runtime, command=_as_typed(study, changes, runtime))
     return plan_config(load_study(study, changes), runtime, trials=trials)
+
+
+def _as_typed(study: str | Path, changes: Mapping[str, Any], runtime: Runtime) -> str:
+    """What one would have typed to begin a study: it is told to those who ask for more of its trials."""
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value, default=str)}")]
+    words += [] if runtime.data_dir is None else ["--data-dir", str(runtime.data_dir)]
+    return shlex.join(["archsearch", "run", "--study", str(study), *words])
 
 
 def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Estimate | None:

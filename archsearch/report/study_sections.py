@@ -829,7 +829,7 @@ def _method_facts(data: ReportData) -> dict[str, str]:
         "Versions": _pairs(
             {"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}
         ),
-        "Run with": str(facts.get("command", "")),
+        "Run with": facts.get("command") or "",
     }
 
 

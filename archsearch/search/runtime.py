@@ -179,7 +179,7 @@ class Runtime:
         plateau_trials: no new trial starts once the hypervolume is flat over so many ended trials (of all workers, see
             `plateau_of`); None: a run never ends for that.
         optuna_proxy: HOST:PORT of an `archsearch serve-storage` of the same database, for hundreds of workers.
-        command: what was typed, stored with a new study.
+        command: what was typed, stored with a new study; None: what one would have typed.
         callbacks: who is told.
         idle: worker processes that were started before the plan was made, see `idle_workers`.
         began: when the budget begins (`time.monotonic`): as a rule when this was made.

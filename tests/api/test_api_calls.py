@@ -6,6 +6,7 @@ import inspect
 import json
 import pickle
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from archsearch.errors import (
 )
 from archsearch.files import locked
 from archsearch.models.families import FAMILIES
+from archsearch.overrides import read_overrides
 from archsearch.records import Epoch
 from archsearch.store import studies as stored_rows
 from archsearch.store.database import Database
@@ -229,6 +231,18 @@ def test_a_key_of_a_study_is_not_given_as_an_override_and_as_an_argument(key: st
     for call in (archsearch.plan, archsearch.run):
         with pytest.raises(OverrideError, match=f"^override '{key}': it is given as an argument, too"):
             call("quickstart", overrides={key: 2}, **given)
+
+
+def test_what_one_would_have_typed_is_stored_with_a_study_that_python_begins(tmp_path: Path) -> None:
+    path, asked = tmp_path / "mine.yaml", {"proxy.epochs": 3, "restrict": {"width": [0.5, 1.0]}, "sampler": "random"}
+    path.write_text("space: shufflenet_v2\ndataset: digits\nproxy: {validation_images: 300}\n")
+    planned = archsearch.plan(path, overrides=asked, seed=4, data_dir=tmp_path / "my data")
+    *begun, where, place = shlex.split(planned.facts["command"])
+    assert begun[:4] == ["archsearch", "run", "--study", str(path)]
+    assert set(begun[4::2]) == {"--set"} and read_overrides(begun[5::2]) == {**asked, "seed": 4}
+    assert (where, place) == ("--data-dir", f"{tmp_path}/my data")
+    assert archsearch.plan("quickstart").facts["command"] == "archsearch run --study quickstart"
+    assert archsearch.plan("quickstart", command="make study").facts["command"] == "make study"
 
 
 def test_a_study_is_named_by_a_path_too(tmp_path: Path) -> None:
@@ -687,4 +701,6 @@ def test_more_networks_of_ones_own_study_are_had_by_the_command_that_began_it(
         (row,) = session.query(StudyRow)
         row.facts = {**row.facts, "command": begun}
     database.close()
-    assert archsearch.open_study("small", storage=url).made_by == typed.replace("URL", url)
+    opened = archsearch.open_study("small", storage=url)
+    assert opened.made_by == typed.replace("URL", url)
+    assert ("Run with: " in opened.report(tmp_path / "page.md").read_text(encoding="utf-8")) == (begun is not None)
