@@ -31,6 +31,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
+from archsearch.resources import user_path
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.schema import OLDER_VERSIONS, SCHEMA_VERSION, Base, SchemaRow, StudyRow, migrate
 from archsearch.text import without_password
@@ -284,7 +285,8 @@ def foreign_study(name: str, safe_url: str) -> ConfigError:
 
 
 def normal_url(url: str) -> str:
-    """A usable SQLAlchemy URL: plain `postgresql://` gets the driver that the extra `postgres` installs.
+    """A usable SQLAlchemy URL: plain `postgresql://` gets the driver that the extra `postgres` installs, and `~` in the
+    path of a file is the home folder.
 
     Raises ConfigError if it is not a URL, or means a database that lives in one process's memory.
     """
@@ -300,6 +302,8 @@ def normal_url(url: str) -> str:
             f"storage: '{url}' names no file, and workers cannot share a database in memory",
             hint="for example sqlite:///runs/archsearch.db",
         )
+    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database.startswith("~"):
+        parsed = parsed.set(database=str(user_path(parsed.database)))
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)

@@ -85,6 +85,19 @@ def test_the_home_folder_is_meant_by_its_sign_in_every_path(
     assert not list(elsewhere.iterdir())
 
 
+def test_the_home_folder_is_meant_by_its_sign_in_the_url_of_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(elsewhere)
+    store_study("sqlite:///~/mine.db", [make_record(0)])
+    opened = archsearch.open_study("small", storage="sqlite:///~/mine.db")
+    assert opened.storage == f"sqlite:///{tmp_path}/mine.db" and (tmp_path / "mine.db").is_file()
+    assert not list(elsewhere.iterdir())
+
+
 def test_a_database_that_is_named_by_a_path_is_refused_with_the_url_that_names_one(tmp_path: Path) -> None:
     file: Any = tmp_path / "studies.db"
     for call in (archsearch.open_study, archsearch.plan, archsearch.pareto, archsearch.confirm):
