@@ -30,7 +30,7 @@ from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
 from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO, variant_names
-from archsearch.space.search_space import SearchSpace, key_of, listed, shown
+from archsearch.space.search_space import Domain, SearchSpace, key_of, listed, shown
 from archsearch.text import plural, some_of
 from archsearch.validation import whole
 
@@ -170,7 +170,7 @@ def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue,
         return (False, True)
     if macro is not None and macro.levels:
         return macro.levels
-    parts = [domain.values for domain in space.domains if domain.name.endswith(f".{choice}")] if macro else []
+    parts = [domain.values for domain in space.domains if macro and _is_part(spec, choice, domain)]
     shared = [each for each in parts[0] if all(key_of(each) in map(key_of, part) for part in parts)] if parts else []
     if shared:
         return tuple(shared)
@@ -181,6 +181,14 @@ def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue,
         f"choice {choice}: the search space '{space.name}' has no levels of it",
         hint=f"give them: '{choice}=A|B', each {allowed}",
     )
+
+
+def _is_part(spec: Spec, macro: str, domain: Domain) -> bool:
+    """Whether a domain is of one of the choices that a macro sets: `stage3.kernel` of `kernel`, not `stem.kernel`."""
+    try:
+        return domain.name.endswith(f".{macro}") and domain.name in spec.expand(macro, domain.values[0])
+    except ConfigError:  # a value that the macro does not take
+        return False
 
 
 def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...] | None]:

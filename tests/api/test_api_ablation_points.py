@@ -107,6 +107,8 @@ def test_leave_one_out_puts_back_what_differs_from_the_plain_network_of_its_widt
 def test_levels_are_those_of_the_space_or_those_that_the_family_names() -> None:
     assert levels_of(SPACE, BASE, "stem.kernel") == (3, 4, 5, 6, 7)
     assert levels_of(SPACE, BASE, "kernel") == (3, 4, 5, 6, 7)  # what the stages share
+    other_stem = SPACE.restricted({"stem.kernel": [3, 6], "stage4.kernel": [3, 5, 7]})
+    assert levels_of(other_stem, BASE, "kernel") == (3, 5, 7)  # the stem's is no kernel of a stage
     assert levels_of(SPACE, BASE, "removed") == ("none", "shallow", "deep", "both")
     assert levels_of(SPACE, BASE, "stage3.residual") == (False, True)  # the space has only the macro
     with pytest.raises(ConfigError, match="has no levels of it"):
