@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -18,6 +18,7 @@ from archsearch.api.designed import MOST_NETWORKS
 from archsearch.api.run import run_plan
 from archsearch.api.study import Study
 from archsearch.api.trust import DEFAULT_NETWORKS, plan_trust
+from archsearch.errors import ConfigError, shown
 from archsearch.overrides import Overrides, section_changes
 from archsearch.search.runtime import CallbackList, Callbacks, Runtime
 
@@ -73,6 +74,11 @@ def ablate(
     Raises what `archsearch.run` raises.
     """
     check_spread(spread)
+    if isinstance(choices, Mapping):  # its names alone would be read
+        raise ConfigError(
+            f"choices {shown(choices)}: levels stand behind a name as text",
+            hint="for example ['kernel=3|5', 'residual']",
+        )
     planned = plan_ablation(
         study,
         runtime := _runtime(study, callbacks, options),

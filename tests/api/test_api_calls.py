@@ -229,6 +229,12 @@ def test_the_choices_of_an_ablation_are_named_by_an_array(tmp_path: Path) -> Non
         archsearch.ablate("quickstart", choices=choices, most=1, storage=f"sqlite:///{tmp_path}/none.db", device="cpu")
 
 
+def test_levels_of_an_ablation_in_a_mapping_are_not_left_out_in_silence() -> None:
+    choices: Any = {"kernel": [3, 5]}
+    with pytest.raises(ConfigError, match=r"^choices \{'kernel': \[3, 5\]\}: levels stand behind a name as text"):
+        archsearch.ablate("quickstart", choices=choices, storage="sqlite:///nothing-here.db")
+
+
 def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_option() -> None:
     assert archsearch.plan("quickstart", overrides={"proxy.epochs": 3}).config.proxy.epochs == 3
     assert archsearch.plan("quickstart", overrides=["proxy.epochs=3"]).config.proxy.epochs == 3
