@@ -44,7 +44,7 @@ def optuna_storage(database: Database, proxy: str | None = None) -> BaseStorage:
         proxy: HOST:PORT of an `archsearch serve-storage` that serves the same database; None: directly.
 
     Raises ConfigError for another kind of database or a proxy's address that means nothing, StoreError if no proxy
-    answers there, or if what gRPC needs is not installed.
+    answers there, if what gRPC needs is not installed, or for tables of another version of Optuna.
     """
     kind = "grpc" if proxy is not None else make_url(database.url).get_backend_name()
     return STORAGES[kind](database, proxy)
@@ -103,6 +103,8 @@ def need_grpc() -> None:
 def _rdb(database: Database, **engine_kwargs: Any) -> RDBStorage:
     """Optuna's storage with its tables. Optuna makes them without a lock, so of processes that come first at one moment
     all but one may fail: a moment later the tables are there.
+
+    Raises StoreError for tables that another version of Optuna made.
     """
     for pause in (*_PAUSES, None):
         try:
@@ -111,6 +113,11 @@ def _rdb(database: Database, **engine_kwargs: Any) -> RDBStorage:
             if pause is None or connection_lost(error):
                 raise
             time.sleep(pause)
+        except RuntimeError as error:  # Optuna's own word for tables of another version of it
+            raise StoreError(
+                f"Optuna's tables in {database.safe_url} cannot be used: {error}",
+                hint="keep a copy of the database before, or give another one (in a terminal: --storage)",
+            ) from error
     raise AssertionError  # the last turn returns or raises
 
 

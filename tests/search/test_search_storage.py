@@ -189,6 +189,17 @@ def test_tables_of_optuna_in_a_file_are_what_optuna_makes(tmp_path: Path) -> Non
         assert rows[0] == rows[1] and rows[0]
 
 
+def test_tables_of_another_version_of_optuna_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    database = Database(f"sqlite:///{path}")
+    close_storage(optuna_storage(database))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("update alembic_version set version_num = 'v3.0.0.d'")  # Optuna's of before 3.2
+    with pytest.raises(StoreError, match=r"^Optuna's tables in .*x\.db cannot be used: .* optuna storage upgrade "):
+        optuna_storage(database)
+    database.close()
+
+
 @pytest.mark.parametrize("statements", [0, 1, 2, 7, 12, 16])
 def test_a_process_killed_while_it_makes_optunas_tables_leaves_none_of_them(statements: int, tmp_path: Path) -> None:
     path = tmp_path / "x.db"
