@@ -36,6 +36,8 @@ from archsearch.table import LATENCY, NOTEBOOK_ROWS, TOP1, Column, Table, notebo
 from archsearch.text import plural
 
 SEVERAL = ("front", "variants")  # names that `choose_all` takes for several networks
+# Options of the command that began a study which `made_by` says anew.
+_SAID_ANEW = re.compile(r" --(?:trials[ =]\d+|set[ =]trials=\d+|storage[ =](?:'[^']*'|\S+))")
 
 # Columns of a trial, in order; those of its choices follow.
 _OF_LATENCY = (
@@ -319,13 +321,12 @@ class StoredStudy:
     def made_by(self) -> str:
         """What to type for more of its networks: what began it, since `run` knows one's own studies by their files.
 
-        Of a design it is the command that made it.
+        It names the database where the study is now. Of a design it is the command that made it.
         """
         _, name, *storage = self.named
         if self.design is None:
             begun = self.info.facts.get("command") or f"archsearch run --study {name}"
-            there = "" if "--storage" in begun else shlex.join(storage)
-            return " ".join(filter(None, (re.sub(r" --trials[ =]\d+", "", begun), there, "--trials N")))
+            return " ".join(filter(None, (_SAID_ANEW.sub("", begun), shlex.join(storage), "--trials N")))
         return shlex.join(["archsearch", WORDS[self.design.purpose], "--study", self.design.of, *storage])
 
     def designs(self, purpose: Purpose) -> tuple[Self, ...]:

@@ -706,11 +706,13 @@ def test_the_commands_of_a_report_name_the_database_where_it_is_not_the_default(
         ("archsearch run --study photos.yaml --trials 6 --set 'restrict.width=[0.5]'",
          "archsearch run --study photos.yaml --set 'restrict.width=[0.5]' --storage URL --trials N"),
         ("archsearch run --study photos.yaml --storage sqlite:///a.db --trials=6",
-         "archsearch run --study photos.yaml --storage sqlite:///a.db --trials N"),
+         "archsearch run --study photos.yaml --storage URL --trials N"),
+        ("archsearch run --storage 'sqlite:///an old.db' --set trials=6 --set proxy.epochs=3 --study photos.yaml",
+         "archsearch run --set proxy.epochs=3 --study photos.yaml --storage URL --trials N"),
         (None, "archsearch run --study small --storage URL --trials N"),
     ],
 )  # fmt: skip
-def test_more_networks_of_ones_own_study_are_had_by_the_command_that_began_it(
+def test_more_networks_of_ones_own_study_are_had_by_the_command_that_began_it_in_the_database_where_it_is(
     begun: str | None, typed: str, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
