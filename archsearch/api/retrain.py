@@ -422,16 +422,20 @@ def _check_of(study: Study, chosen: Chosen) -> None:
 
 
 def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
-    """The learning curves as a PNG where the extra `png` and a browser are there, else as a page."""
+    """The learning curves as a PNG where the extra `png` and a browser are there, else as a page.
+
+    The other one, of a training before whose folder this was, is removed.
+    """
     figure = retraining_figure(facts.scores, title=facts.name)
+    picture, page = folder / "curve.png", folder / "curve.html"
     try:
-        write_png(figure, folder / "curve.png", width=1000, height=600)
+        write_png(figure, picture, width=1000, height=600)
     except ArchsearchError as error:
         logger.info("the learning curves become a page, not a PNG: %s", error)
         first = facts.scores[0]
         write_page(
             [figure],
-            folder / "curve.html",
+            page,
             title=f"Learning curves of {facts.name}",
             subtitle=(
                 f"study {facts.study} · {facts.dataset} at {facts.input_size}x{facts.input_size} · "
@@ -439,8 +443,10 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
             ),
             sentences=(facts.accuracy,),
         )
-        return folder / "curve.html"
-    return folder / "curve.png"
+        picture.unlink(missing_ok=True)
+        return page
+    page.unlink(missing_ok=True)
+    return picture
 
 
 def start_of(

@@ -7,7 +7,8 @@ import pytest
 from makers import make_latency, make_score
 
 from archsearch.api.export import Exported
-from archsearch.api.retrain import Retrained
+from archsearch.api.retrain import Retrained, _draw_curve
+from archsearch.errors import ArchsearchError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Cost, Score
 from archsearch.training.model_folder import ModelFacts, model_card
@@ -59,6 +60,21 @@ def test_a_notebook_shows_what_is_printed_and_not_the_epochs_of_every_seed() -> 
     found = Retrained(folder=Path("model"), facts=facts(90.0, 92.0), curve=Path("curve.html"))
     assert repr(found) == str(found)
     assert Exported.__repr__ is Exported.__str__
+
+
+def test_the_curve_of_an_earlier_training_does_not_stay_beside_that_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(_figure: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"a picture")
+
+    def missing(*_: object, **__: object) -> None:
+        raise ArchsearchError("png: no browser")
+
+    for write, name in ((drawn, "curve.png"), (missing, "curve.html"), (drawn, "curve.png")):
+        monkeypatch.setattr("archsearch.api.retrain.write_png", write)
+        assert _draw_curve(tmp_path, facts(90.0)) == tmp_path / name
+        assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_card_of_one_seed_has_no_deviation_and_says_so() -> None:
