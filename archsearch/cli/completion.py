@@ -6,7 +6,6 @@ only. What cannot be read completes to nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from pkgutil import resolve_name
 from typing import Any
@@ -24,7 +23,7 @@ def _completed(found: Callable[[typer.Context, str], Iterable[tuple[str, str]]])
     def complete(ctx: typer.Context, incomplete: str) -> Completed:
         try:
             return [each for each in dict(found(ctx, incomplete)).items() if each[0].startswith(incomplete)]
-        except (ArchsearchError, OSError, sqlite3.Error, ValueError, KeyError):
+        except (ArchsearchError, OSError, ValueError, KeyError):
             return []  # a message would be typed into the command line
 
     return complete

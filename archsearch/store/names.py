@@ -45,7 +45,7 @@ def choice_names(url: str | None, study: str) -> tuple[str, ...]:
 
 
 def _rows(url: str | None, query: str, *values: str) -> list[tuple[str, ...]]:
-    """What a database answers; nothing if it is not SQLite, or not there."""
+    """What a database answers; nothing if it is not SQLite, not there, or cannot be read."""
     url = url or DEFAULT_URL
     path = Path(url.removeprefix(_SQLITE).partition("?")[0])
     if not url.startswith(_SQLITE) or not path.is_file():
@@ -53,5 +53,8 @@ def _rows(url: str | None, query: str, *values: str) -> list[tuple[str, ...]]:
     # Where nobody has it open nothing changes, and SQLite need not make the files that readers and writers share.
     still = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     uri = f"file:{quote(str(path))}?mode=ro{still}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS)) as database:
-        return database.execute(query, values).fetchall()
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS)) as database:
+            return database.execute(query, values).fetchall()
+    except sqlite3.Error:
+        return []

@@ -132,7 +132,7 @@ def test_a_design_offers_its_networks_and_stands_for_its_study_where_none_is_nam
     assert trial_names(None, "small.confirm-000000") == ((0, "def"),)
 
 
-def test_a_database_is_only_read_and_one_that_is_damaged_offers_nothing(
+def test_a_database_is_only_read_and_one_that_is_damaged_offers_nothing_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "runs" / "archsearch.db"
@@ -145,6 +145,13 @@ def test_a_database_is_only_read_and_one_that_is_damaged_offers_nothing(
     assert there() == before
     path.write_bytes(b"no database" * 1000)
     assert completed(monkeypatch, capsys, "pareto", "--study", "") == []
+    for words, offered in (
+        (("retrain", "--trial", "b"), ["best"]),
+        (("export", "--trial", "plain"), ["plain_cnn"]),
+        (("describe", "plain"), ["plain_cnn"]),
+        (("ablate", "--study", "small", "--choices", "resid"), ["residual"]),
+    ):
+        assert completed(monkeypatch, capsys, *words) == offered, words
 
 
 def test_the_words_that_are_offered_are_those_that_there_are(
