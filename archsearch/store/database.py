@@ -62,13 +62,18 @@ def _cannot_change(file: Path) -> bool:
 
 
 def _set_wal(cursor: Any) -> None:
-    """Change to WAL, which SQLite refuses at once, whatever the busy timeout, while another connection writes."""
+    """Change to WAL, which SQLite refuses at once, whatever the busy timeout, while another connection writes.
+
+    A file that may only be read keeps the journal that it has.
+    """
     give_up = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                return
             if "locked" not in str(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.02)

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Engine, create_engine, text, update
 from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import ConfigError, StoreError
@@ -60,6 +61,25 @@ def test_a_database_where_nothing_can_be_written_is_read_and_left_as_it_was(tmp_
         if as_root:
             subprocess.run(["umount", folder], check=True)
         folder.chmod(0o755)
+
+
+def test_a_file_that_may_only_be_read_is_read_with_the_journal_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "restored.db"
+    Database(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as restored:
+        restored.execute("PRAGMA journal_mode=DELETE")  # as from a dump
+        restored.execute("UPDATE archsearch_schema SET version = 3")
+
+    def read_only(opened: Database) -> Engine:
+        uri = f"file:{path}?mode=ro"
+        return create_engine(opened.url, creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False))
+
+    monkeypatch.setattr(Database, "_plain_engine", read_only)
+    database = Database(f"sqlite:///{path}", create=False)
+    assert list_studies(database) == () and not database.checked  # an older version's, which stays so
+    database.close()
 
 
 def test_without_create_a_database_that_holds_no_study_is_refused_and_stays_empty(storage_url: str) -> None:
