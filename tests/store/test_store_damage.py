@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from makers import make_record
 from stored import store_study
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError
@@ -106,6 +108,21 @@ def test_a_changed_value_is_told_by_study_trial_and_column(
 def test_a_changed_study_is_told_by_its_column(column: str, change: Change) -> None:
     with pytest.raises(StoreError, match=f"study 'small': column '{column}' of archsearch_studies was changed"):
         change(f"update archsearch_studies set {column} = replace({column}, '0', '1')", known=True)
+
+
+def test_the_command_of_the_document_takes_the_row_of_one_study_as_it_is(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    (sql,) = re.findall(r'sqlite3 runs/archsearch\.db "(.*?)"', text, re.DOTALL)
+    path = tmp_path / "x.db"
+    for name in ("quickstart", "other"):
+        store_study(f"sqlite:///{path}", [make_record(16), make_record(17)], name=name)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(sql)
+        rows = connection.execute(
+            "select name, number from archsearch_trials join archsearch_studies s on s.id = study_id "
+            "where archsearch_trials.checksums is null"
+        )
+        assert rows.fetchall() == [("quickstart", 17)]
 
 
 # Where no checksum is known: of an older version, or taken away.
