@@ -93,7 +93,7 @@ class Preprocessing(BaseModel):
 
 
 def interpolation_of(dataset: str, rules: ImageRules) -> Interpolation | None:
-    """The filter that this dataset's images are resized by; None under former rules, whose recipe is not one step."""
-    if rules.former:
-        return None
-    return "bicubic" if dataset.startswith("folder:") else "bilinear"  # images of arrays are resized as tensors
+    """The filter that this dataset's images are resized by; None of pictures under former rules: not one step."""
+    if not dataset.startswith("folder:"):
+        return "bilinear"  # images of arrays are resized as tensors
+    return None if rules.former else "bicubic"

@@ -239,8 +239,9 @@ def export(
     recipe = source.metadata.preprocessing if with_preprocessing else None
     if with_preprocessing and recipe is None:
         raise ConfigError(
-            f"{source.metadata.name}: how its pictures were read is not known: an older version trained it",
-            hint="retrain it in a new study, or export it without the preprocessing",
+            f"{source.metadata.name}: how its pictures were read is not known: an older version trained it, or began "
+            "its study",
+            hint="retrain it (of a folder of pictures in a new study), or export it without the preprocessing",
         )
     scored = source.metadata.trained and chosen.name != "state-dict"
     needed = quantize == "int8" or dataset is not None

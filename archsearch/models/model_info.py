@@ -21,7 +21,8 @@ class NetworkFacts:
         input_size: height and width of the input (pixels).
         mean, std: per channel, of pixels in [0, 1]: inputs are normalised as (pixel - mean) / std.
         image_rules: how the images of its dataset are read.
-        interpolation: of the step from a picture to the input; None: not known, an older version trained it.
+        interpolation: of the step from a picture to the input; None: not known, an older version trained it, or began
+            its study.
         study, trial: where the network was found; None for one that no study found.
     """
 

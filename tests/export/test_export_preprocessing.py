@@ -58,10 +58,12 @@ def test_a_network_with_its_preprocessing_gives_what_it_gives_for_the_recipes_in
         torch.testing.assert_close(run_picture(content, picture), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_recipe_names_the_filter_of_its_dataset_and_survives_json() -> None:
+def test_the_recipe_names_the_filter_of_its_dataset_also_in_studies_of_older_versions_and_survives_json() -> None:
     assert interpolation_of("folder:photos", ImageRules()) == "bicubic"
     assert interpolation_of("cifar10", ImageRules()) == "bilinear"
     assert interpolation_of("folder:photos", ImageRules(former=True)) is None
+    for arrays in ("cifar100", "npz:photos", "digits"):  # which no version has read otherwise
+        assert interpolation_of(arrays, ImageRules(former=True)) == "bilinear"
     photos = recipe("bicubic", plain=False)
     assert Preprocessing.model_validate_json(photos.model_dump_json()) == photos
     for wrong in ({"std": (float("nan"), 1.0, 1.0)}, {"crop_pct": 0.9}, {"unknown": 1}, {"input_size": (3, 32, 48)}):
