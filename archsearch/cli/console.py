@@ -48,6 +48,7 @@ def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
     width = None if terminal else _PIPE_COLUMNS
     return Console(
         stderr=stderr,
+        force_terminal=None if terminal else False,  # whatever FORCE_COLOR says, as continuous integration does
         highlight=False,
         emoji=False,  # names of folders and classes may look like its codes (:cat:)
         soft_wrap=not terminal,
