@@ -217,7 +217,9 @@ class Database:
             raise StoreError(
                 f"the database {self.safe_url} has schema version {shown(found)}, this archsearch knows "
                 f"{SCHEMA_VERSION}",
-                hint="upgrade archsearch: pip install -U archsearch" if newer else "use the archsearch that made it",
+                hint="update archsearch: git pull in its folder, pip install -e ."
+                if newer
+                else "use the archsearch that made it",
             )
 
     def _version(self) -> int | None:

@@ -97,7 +97,7 @@ def test_a_newer_schema_is_refused_with_the_advice_to_upgrade(storage_url: str) 
     database.close()
     with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
         Database(storage_url)
-    assert caught.value.hint is not None and "pip install -U archsearch" in caught.value.hint
+    assert caught.value.hint is not None and "git pull" in caught.value.hint
 
 
 def test_an_unknown_older_schema_is_refused_with_other_advice(storage_url: str) -> None:
