@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -33,6 +34,7 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, design_specs, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
+from archsearch.store.database import safe_url
 from archsearch.store.studies import BOARDS_FACT, POOL_FACT, StudyInfo
 from archsearch.targets.board import Board, check_cores, lasting_facts
 from archsearch.targets.pool import check_one_model
@@ -153,16 +155,18 @@ def plan_run(
         workers_per_gpu=1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu,
     )
     if stored is not None:
-        check_unchanged(plan, stored)
+        check_unchanged(plan, stored, storage=runtime.storage)
     if not trained:
         _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     return plan
 
 
-def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
+def check_unchanged(plan: RunPlan, stored: StudyInfo, *, storage: str | None = None) -> None:
     """Refuse to add trials of another space, protocol or dataset to a stored study.
 
     A study that was stored before some key existed is taken to have what versions without that key did.
+
+    `storage`: where it is stored; None: the default.
 
     Raises StudyChangedError that says what differs, and what to do.
     """
@@ -192,7 +196,7 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
                 found[0:0] = [f"the backend 'auto' is '{other_backend[1]}' on this device"]
         hint = f"its trials could not be compared: give the study another name (in a terminal: --set name=NEW), {undo}"
         if plan.config.design is not None:
-            hint = _of_design(plan.config.design, stored.name)
+            hint = _of_design(plan.config.design, stored.name, storage)
         raise StudyChangedError(f"study '{stored.name}' exists with another protocol: {'; '.join(found)}", hint=hint)
 
 
@@ -204,12 +208,14 @@ _DESIGNS: Mapping[Purpose, tuple[str, str]] = {
 }
 
 
-def _of_design(design: Design, name: str) -> str:
+def _of_design(design: Design, name: str, storage: str | None) -> str:
     """What to do where a stored design cannot be gone on with: its name follows from what was asked for."""
     plot, options = _DESIGNS[design.purpose]
+    there = () if storage is None else ("--storage", safe_url(storage))
+    looks = ("plot", plot, "--study", design.of), ("report", "--study", name)
+    typed = ", ".join(shlex.join(["archsearch", *look, *there]) for look in looks)
     return (
-        "new trainings could not be compared with its own, which can still be looked at: "
-        f"archsearch plot {plot} --study {design.of}, archsearch report --study {name}; "
+        f"new trainings could not be compared with its own, which can still be looked at: {typed}; "
         f"{options} (in a terminal) make another design; or undo the change"
     )
 

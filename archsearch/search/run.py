@@ -94,7 +94,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         space_fingerprint=plan.space.fingerprint,
         facts=facts,
     )
-    check_unchanged(plan, study)
+    check_unchanged(plan, study, storage=runtime.storage)
     runtime.callbacks.begun(study)
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:

@@ -85,6 +85,17 @@ def test_a_design_that_was_stored_on_another_machine_is_refused_with_what_can_be
         assert said(*typed.split()[1:], "--out", "looked.html").code == 0
 
 
+def test_what_a_refused_design_can_be_looked_at_by_names_its_database(said: Callable[..., Any]) -> None:
+    runpy.run_path(str(GOLDEN))["write_images"](Path("cifar10"))
+    Path("runs/archsearch.db").rename("copied.db")
+    there = ("--storage", "sqlite:///copied.db")
+    options, _, plot, name = AGAIN["confirm"]
+    ended = said("confirm", "--study", "cifar10_random", "--workers", "1", *options, "--dry-run", *there)
+    assert ended.code == 2
+    for looks in (f"plot {plot} --study cifar10_random", f"report --study {name}"):
+        assert f"archsearch {looks} {' '.join(there)}" in ended.err
+
+
 @pytest.mark.parametrize("command", ["confirm", "trust", "ablate"])
 def test_a_design_of_a_design_s_study_says_that_it_is_made_from_the_searched_one(
     command: str, said: Callable[..., Any]
