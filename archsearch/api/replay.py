@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from archsearch.search.stopping.base import Curve, Decision, StoppingSettings
 from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration
 from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
+from archsearch.store.database import storage_options
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.table import Column, InNotebooks, Table, json_as, table_of
@@ -352,7 +354,8 @@ def whole_records(study: Study, records: Sequence[Record]) -> tuple[Record, ...]
     )
     if not first:
         raise NothingStoredError(
-            f"study '{study.name}' has no complete trial with its learning curve", hint="archsearch studies lists all"
+            f"study '{study.name}' has no complete trial with its learning curve",
+            hint=f"{shlex.join(['archsearch', 'studies', *storage_options(study.storage)])} lists all",
         )
     return tuple(first.values())
 

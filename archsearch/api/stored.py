@@ -26,8 +26,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score, TrialStatus
-from archsearch.store.database import Database, safe_url
-from archsearch.store.names import DEFAULT_URL
+from archsearch.store.database import Database, storage_options
 from archsearch.store.retry import retry
 from archsearch.store.rows import design_of
 from archsearch.store.studies import StudyInfo, check_same, list_studies
@@ -171,8 +170,7 @@ class StoredStudy:
     @property
     def named(self) -> tuple[str, ...]:
         """The options that name it in a command."""
-        elsewhere = self.storage is not None and self.storage != DEFAULT_URL
-        return ("--study", self.name, *(("--storage", safe_url(str(self.storage))) if elsewhere else ()))
+        return ("--study", self.name, *storage_options(self.storage))
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, design_specs, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.database import safe_url
+from archsearch.store.database import storage_options
 from archsearch.store.studies import BOARDS_FACT, POOL_FACT, StudyInfo
 from archsearch.targets.board import Board, check_cores, lasting_facts
 from archsearch.targets.pool import check_one_model
@@ -211,9 +211,8 @@ _DESIGNS: Mapping[Purpose, tuple[str, str]] = {
 def _of_design(design: Design, name: str, storage: str | None) -> str:
     """What to do where a stored design cannot be gone on with: its name follows from what was asked for."""
     plot, options = _DESIGNS[design.purpose]
-    there = () if storage is None else ("--storage", safe_url(storage))
     looks = ("plot", plot, "--study", design.of), ("report", "--study", name)
-    typed = ", ".join(shlex.join(["archsearch", *look, *there]) for look in looks)
+    typed = ", ".join(shlex.join(["archsearch", *look, *storage_options(storage)]) for look in looks)
     return (
         f"new trainings could not be compared with its own, which can still be looked at: {typed}; "
         f"{options} (in a terminal) make another design; or undo the change"

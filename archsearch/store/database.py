@@ -316,6 +316,11 @@ def normal_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
+def storage_options(url: str | None) -> tuple[str, ...]:
+    """The options that name a database in a command, its password hidden; none for the default one."""
+    return () if url is None or url == DEFAULT_URL else ("--storage", safe_url(url))
+
+
 def safe_url(url: str) -> str:
     """A database's URL with its password hidden. Raises ConfigError for a URL that means nothing."""
     parsed = make_url(normal_url(url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -19,7 +20,7 @@ from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
 from archsearch.resources import list_yaml
-from archsearch.store.database import Database
+from archsearch.store.database import Database, storage_options
 from archsearch.store.reading import Stored, check_all_read, raw_columns, read_as_stored, values_of
 from archsearch.store.retry import retried
 from archsearch.store.rows import design_of
@@ -144,7 +145,8 @@ def find_study(database: Database, name: str) -> StudyInfo:
         if found is None:
             shipped = f"`archsearch run --study {name}` runs the shipped one" if name in list_yaml("studies") else ""
             known = session.scalars(select(StudyRow.name)).all()
-            raise UnknownNameError("study", name, known, listed_by="archsearch studies", also=shipped)
+            listed_by = shlex.join(["archsearch", "studies", *storage_options(database.url)])
+            raise UnknownNameError("study", name, known, listed_by=listed_by, also=shipped)
         return _info(database, session, found)
 
 

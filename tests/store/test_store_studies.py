@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,6 +34,17 @@ def test_a_study_is_found_as_it_was_entered(database: Database) -> None:
     assert found == entered
     assert (found.config, found.space, found.facts) == (config, {"fixed": {}}, {"cores": 2})
     assert (found.space_fingerprint, found.reference_point) == ("f" * 12, None)
+
+
+def test_of_many_studies_the_command_that_lists_them_names_their_database(
+    database: Database, enter: Callable[[Database, str], StudyInfo]
+) -> None:
+    for number in range(13):
+        enter(database, f"study-{number}")
+    typed = shlex.join(["archsearch", "studies", "--storage", database.safe_url])
+    with pytest.raises(UnknownNameError) as caught:
+        find_study(database, "absent")
+    assert f"{typed} lists the 13 known names" in str(caught.value)
 
 
 def test_entering_again_changes_nothing(database: Database, study: StudyInfo) -> None:
