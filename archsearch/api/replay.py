@@ -253,7 +253,7 @@ def replay(
     if (workers := whole(workers, "workers")) < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
     opened = opened_study(study, storage=storage)
-    own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
+    own_settings = opened.settings("stopping", StoppingSettings)
     changes = read_overrides(overrides)
     settings = [
         stopping_settings(own_settings, changes, policy=name) for name in ([policy] if policy else STOPPING.names())

@@ -471,7 +471,8 @@ def start_of(
         weights: a file of torchvision's weights, for "pretrained".
         resume: False makes the proxy training again.
 
-    Raises ConfigError where torchvision has no weights of it, TrainingError if the proxy diverges.
+    Raises ConfigError where torchvision has no weights of it, or for a proxy that only another version knows,
+    TrainingError if it diverges.
     """
     if kind == "pretrained":
         return pretrained_start(
@@ -481,7 +482,7 @@ def start_of(
         return None
     proxy = None if chosen.record is None else chosen.record.score
     seed = int(study.info.config["seed"]) if proxy is None else proxy.seed  # that the study trained it with, if it did
-    settings = ProxySettings(**study.info.config["proxy"]).model_copy(
+    settings = study.settings("proxy", ProxySettings).model_copy(
         update={"precision": settled_precision(study.info.config, study.info.facts, device)}
     )
     made_by = _digest(study, dataset, settings)

@@ -10,7 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.conditions import conditions_of, conditions_text, measured_alike
@@ -33,6 +35,9 @@ from archsearch.store.studies import StudyInfo, check_same, list_studies
 from archsearch.store.trials import load_records, load_trainings
 from archsearch.table import LATENCY, NOTEBOOK_ROWS, TOP1, Column, Table, notebook_block, paragraphs
 from archsearch.text import plural
+from archsearch.validation import explain
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 SEVERAL = ("front", "variants")  # names that `choose_all` takes for several networks
 # Options of the command that began a study which `made_by` says anew.
@@ -176,6 +181,13 @@ class StoredStudy:
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, all minimised."""
         return tuple(self.info.config["objectives"])
+
+    def settings(self, section: str, kind: type[_Settings]) -> _Settings:
+        """A section of its configuration. Raises ConfigError for a key or a value that only another version knows."""
+        try:
+            return kind.model_validate(self.info.config.get(section) or {})
+        except ValidationError as error:
+            raise explain(error, source=f"study '{self.name}' as stored: {section}", model=kind) from error
 
     @property
     def input_size(self) -> int:

@@ -56,6 +56,17 @@ def test_a_start_is_kept_for_the_proxy_training_that_it_is_of_and_no_other_of_a_
     assert made == [2, 8, 8]
 
 
+def test_a_proxy_that_only_another_version_knows_is_refused_in_words(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    store_study(url, [], proxy={"epochs": 2, "patience": 3})
+    study = open_study("small", storage=url)
+    images: Any = SimpleNamespace()
+    with pytest.raises(ConfigError, match=r"study 'small' as stored: proxy: .*patience"):
+        retrain.start_of(
+            "proxy", study, study.choose("resnet20"), images, device="cpu", folder=tmp_path, chunk=nullcontext
+        )
+
+
 def test_threads_are_asked_of_a_training_on_a_cpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store_study(f"sqlite:///{tmp_path / 'a.db'}", [])

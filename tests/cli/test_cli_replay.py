@@ -107,6 +107,12 @@ def lines(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
+def test_a_rule_that_only_another_version_knows_is_refused_in_words() -> None:
+    write_study(whole(), stopping={"policy": "predicted", "patience": 3})
+    with pytest.raises(ConfigError, match=r"study 'small' as stored: stopping: .*patience"):
+        archsearch.replay("small")
+
+
 def test_a_policy_prints_what_it_saves_and_loses_and_which_of_the_front_it_stopped(cli: Callable[..., Any]) -> None:
     write_study(whole())
     ended = cli("replay", "--study", "small", "--policy", "mo_asha", "--set", "reduction=2")
