@@ -129,6 +129,13 @@ def test_every_row_limit_of_data_is_of_each_table_and_what_comes_next_can_be_typ
     )
 
 
+def test_json_is_nothing_where_the_study_beside_it_is_not_written(said: Callable[..., Any]) -> None:
+    Path("study.yaml").write_text("name: mine\n")
+    ended = said("data", "digits", "--json", "--out", "study.yaml")
+    assert (ended.code, ended.out) == (1, "")
+    assert "error: study.yaml holds another study" in ended.err
+
+
 def test_what_to_type_next_names_the_database_that_was_typed(said: Callable[..., Any]) -> None:
     Path("runs/archsearch.db").rename("other.db")
     typed = ("--study", "cifar10_random", "--storage", "sqlite:///other.db")
