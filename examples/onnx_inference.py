@@ -22,7 +22,10 @@ FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"]  # that a trainin
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-recipe = json.loads(session.get_modelmeta().custom_metadata_map["archsearch.preprocessing"])
+said = session.get_modelmeta().custom_metadata_map
+if "archsearch.preprocessing" not in said:
+    sys.exit(f"{sys.argv[1]}: how a picture becomes its input is not known: an older archsearch trained or exported it")
+recipe = json.loads(said["archsearch.preprocessing"])
 (given,) = session.get_inputs()
 mean, std = (np.reshape(recipe[key], (3, 1, 1)) for key in ("mean", "std"))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import onnx
 import pytest
@@ -15,6 +17,7 @@ from archsearch.models.families import FAMILIES, build
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.variants import find_variant
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_inference.py"
 SIZE = 32
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -85,6 +88,17 @@ def test_onnx_files_carry_size_classes_mean_and_std() -> None:
     assert json.loads(found["std"]) == [0.2, 0.25, 0.3]
     assert json.loads(found["trained"]) is True
     assert float(found["top1_percent"]) == 61.25
+
+
+def test_the_inference_example_says_of_an_older_file_that_it_knows_no_way_from_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "older.onnx"
+    path.write_bytes(FORMATS["onnx"].write(network(), images(2), facts()))
+    assert "preprocessing" not in read_metadata(path.read_bytes())
+    monkeypatch.setattr("sys.argv", [str(EXAMPLE), str(path), "photo.jpg"])
+    with pytest.raises(SystemExit, match=r"older\.onnx: how a picture becomes its input is not known"):
+        runpy.run_path(str(EXAMPLE))
 
 
 def test_a_safetensors_file_carries_the_facts_in_its_header_and_every_weight() -> None:
