@@ -24,6 +24,7 @@ from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
 from archsearch.designs import WORDS, Design, Purpose
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
@@ -266,7 +267,8 @@ class StoredStudy:
         return canary_of(
             self.records,
             drift_tolerance=latency.get("drift_tolerance"),
-            memory_tolerance=latency.get("memory_tolerance"),
+            # a study from before the memory witness goes on by today's
+            memory_tolerance=latency.get("memory_tolerance", LatencySettings().memory_tolerance),
             repeats=self.info.repeats,
             floor_seconds=self.info.noise_floor_seconds,
         )

@@ -725,3 +725,15 @@ def test_more_networks_of_ones_own_study_are_had_by_the_command_that_began_it_in
     opened = archsearch.open_study("small", storage=url)
     assert opened.made_by == typed.replace("URL", url)
     assert ("Run with: " in opened.report(tmp_path / "page.md").read_text(encoding="utf-8")) == (begun is not None)
+
+
+def test_a_study_from_before_the_memory_witness_that_goes_on_names_what_was_measured_beside_crowded_memory(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    # quiet: the lower quartile, 1.0 ms; more than 10 % above that is crowded
+    taken_ms = (None, 1.0, 1.05, 1.0, 1.0, 1.2)
+    store_study(url, [make_record(trial, memory_ms=each) for trial, each in enumerate(taken_ms)])
+    study = archsearch.open_study("small", storage=url)
+    assert "memory_tolerance" not in study.info.config["latency"]
+    assert [record.trial for record in study.canary.crowded] == [5]
