@@ -280,7 +280,11 @@ class Database:
 def _reason(error: Exception) -> str:
     if isinstance(error, NoResultFound | MultipleResultsFound):
         return "a row that others refer to is gone, or is there twice"
-    return str(error.orig if isinstance(error, DBAPIError) else error)
+    if not isinstance(error, DBAPIError):
+        return str(error)
+    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":  # "disk I/O error", by SQLite
+        return "the disk has no room for the small files beside it that its readers share"
+    return str(error.orig)
 
 
 def foreign_study(name: str, safe_url: str) -> ConfigError:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from archsearch.errors import ConfigError, StoreError
 from archsearch.store.database import BUSY_TIMEOUT_SECONDS, Database, normal_url
@@ -79,6 +79,15 @@ def test_a_file_that_may_only_be_read_is_read_with_the_journal_that_it_has(
     monkeypatch.setattr(Database, "_plain_engine", read_only)
     database = Database(f"sqlite:///{path}", create=False)
     assert list_studies(database) == () and not database.checked  # an older version's, which stays so
+    database.close()
+
+
+def test_a_disk_that_is_too_full_to_read_a_database_is_told(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    error = sqlite3.OperationalError("disk I/O error")  # as of a WAL whose -shm cannot be made
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    with pytest.raises(StoreError, match="cannot be read: the disk has no room"), database.reading():
+        raise OperationalError("SELECT 1", {}, error)
     database.close()
 
 
