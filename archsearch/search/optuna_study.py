@@ -252,10 +252,13 @@ class OptunaStudy:
             self._trial_id(max(numbers))  # one row: to count trials Optuna reads each of them
         except KeyError as error:
             there = self._storage.get_n_trials(self._id)
+            hint = "put a copy of the database back"
+            if self._config.design is None:  # that of a design follows from what was asked for
+                hint += ", or give the study another name (in a terminal: --set name=NEW)"
             raise StoreError(
                 f"Optuna's tables in {self.database.safe_url} have {plural(there, 'trial')} of study "
                 f"'{self._config.name}', which has a trial {max(numbers)}: they were deleted, in its dashboard, say",
-                hint="put a copy of the database back, or give the study another name (in a terminal: --set name=NEW)",
+                hint=hint,
             ) from error
 
     def _trial_id(self, number: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from archsearch.data.dataset import Dataset
 from archsearch.designs import Design, DesignPoint
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, StoreError
 from archsearch.models.variants import find_variant
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate
@@ -105,6 +105,16 @@ def test_optuna_knows_the_values_point_and_seed_of_every_trial(database: Databas
         assert trial.values == [100.0 - record.score.top1_percent, record.latency.corrected_ms]
         noted = trial.user_attrs["archsearch"]
         assert (noted["point"], noted["seed"]) == (record.point, record.score.seed)
+
+
+def test_a_design_that_optuna_has_lost_is_not_told_to_take_another_name(database: Database, make_config: Any) -> None:
+    for config, named in ((make_config(), True), (with_design(make_config(), DESIGN), False)):
+        opened = OptunaStudy(database, config, config.search_space())
+        with pytest.raises(StoreError, match="they were deleted") as caught:
+            opened.check_goes_on([0])
+        opened.close()
+        assert "put a copy of the database back" in str(caught.value)
+        assert ("--set name=NEW" in str(caught.value)) is named
 
 
 def test_more_seeds_and_other_seeds_are_added_to_those_that_are_there(
