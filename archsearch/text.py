@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -200,9 +201,21 @@ def without_password(url: str) -> str:
     return _PARAMETER.sub(_shown, url)
 
 
-def command_without_passwords(words: str) -> str:
-    """What was typed, with the passwords of its URLs hidden."""
-    return " ".join(without_password(word) if "://" in word else word for word in words.split(" "))
+def command_of(words: Sequence[str]) -> str:
+    """A command as it can be typed, with the passwords of its URLs hidden."""
+    return shlex.join(map(_hidden, words))
+
+
+def command_without_passwords(command: str) -> str:
+    """A command that was kept, with the passwords of its URLs hidden."""
+    try:
+        return command_of(shlex.split(command))
+    except ValueError:  # a quotation that has no end
+        return " ".join(map(_hidden, command.split(" ")))
+
+
+def _hidden(word: str) -> str:
+    return without_password(word) if "://" in word else word
 
 
 def _shown(found: re.Match[str]) -> str:

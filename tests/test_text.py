@@ -9,6 +9,7 @@ from archsearch.text import (
     accurate_text,
     amount_text,
     bytes_text,
+    command_without_passwords,
     count_text,
     duration,
     interval_text,
@@ -119,6 +120,21 @@ def test_what_is_not_nothing_and_not_all_is_not_rounded_to_it() -> None:
         ("1.20 points less accurate", "than"),
         ("2.00 points more accurate", "than"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("archsearch run --storage 'postgresql://me:SECRET@db/x' --set 'restrict.width=[0.5]'",
+         "archsearch run --storage 'postgresql://me:***@db/x' --set 'restrict.width=[0.5]'"),
+        ("archsearch run --storage 'postgresql://me@db/x?password=***' --set 'restrict.width=[0.5]'", None),
+        ("archsearch run --storage 'sqlite:///a:b@c?x=SECRET'", "archsearch run --storage 'sqlite:///a:b@c?x=***'"),
+        ("archsearch run --study 'an open quotation postgresql://me:SECRET@db/x",
+         "archsearch run --study 'an open quotation postgresql://me:***@db/x"),
+    ],
+)  # fmt: skip
+def test_a_kept_command_hides_its_passwords_and_can_still_be_typed(kept: str, told: str | None) -> None:
+    assert command_without_passwords(kept) == (told or kept)
 
 
 def test_long_names_are_shortened_in_the_middle() -> None:

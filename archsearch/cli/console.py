@@ -23,7 +23,7 @@ from rich.text import Text
 from archsearch.api.output import result_json
 from archsearch.errors import ArchsearchError, OverrideError, shortened
 from archsearch.table import json_text, write_text
-from archsearch.text import without_password
+from archsearch.text import command_of
 
 if TYPE_CHECKING:
     from rich.console import ConsoleRenderable
@@ -264,5 +264,4 @@ def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
 
 def typed_command() -> str:
     """What was typed, without the passwords of database URLs."""
-    hidden = [without_password(word) if "://" in word else word for word in sys.argv[1:]]
-    return shlex.join(["archsearch", *hidden])
+    return command_of(["archsearch", *sys.argv[1:]])
