@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from archsearch.designs import Design
 from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
-from archsearch.store.database import Database
+from archsearch.store.database import Database, storage_options
 from archsearch.store.partial_trainings import drop_states_of, keep_state_of
 from archsearch.store.reading import check_all_read, read_as_stored
 from archsearch.store.retry import retried
@@ -198,6 +199,12 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 @retried
 def check_database_writable(database: Database) -> None:
     """See whether a training can be stored, before hours are spent on it. Raises StoreError."""
+    if not database.checked:
+        typed = shlex.join(["archsearch", "studies", *storage_options(database.url)])
+        raise StoreError(
+            f"the database {database.safe_url} is of an older version and could not be brought to this one",
+            hint=f"let its owner open it once with this version: {typed}",
+        )
     with database.writing() as session:  # which by itself asks for nothing: SQLite begins where it can only read, too
         session.execute(update(TrainingRow).where(false()).values(seed=0))
 

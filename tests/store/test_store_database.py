@@ -20,6 +20,7 @@ from archsearch.errors import ConfigError, StoreError
 from archsearch.store.database import BUSY_TIMEOUT_SECONDS, Database, normal_url
 from archsearch.store.schema import SCHEMA_VERSION, SchemaRow, StudyRow
 from archsearch.store.studies import list_studies
+from archsearch.store.trials import check_database_writable
 
 
 def test_opening_twice_finds_what_was_written(storage_url: str) -> None:
@@ -79,6 +80,8 @@ def test_a_file_that_may_only_be_read_is_read_with_the_journal_that_it_has(
     monkeypatch.setattr(Database, "_plain_engine", read_only)
     database = Database(f"sqlite:///{path}", create=False)
     assert list_studies(database) == () and not database.checked  # an older version's, which stays so
+    with pytest.raises(StoreError, match="is of an older version and could not be brought to this one"):
+        check_database_writable(database)
     database.close()
 
 
