@@ -318,7 +318,7 @@ def test_a_rule_is_refused_where_best_is_not_asked_for(study: archsearch.Study, 
         lambda: archsearch.export(3, study=study, rule="knee"),
         lambda: archsearch.export(tmp_path, rule="knee"),
     ):
-        with pytest.raises(ConfigError, match="^rule knee: it says what best means, and best is not asked for"):
+        with pytest.raises(ConfigError, match=r"^rule knee: it says what best means, and best is not asked for"):
             call()
     assert study.choose_all("3, best", rule="latency")[-1].spec == study.choose("best", rule="latency").spec
 

@@ -164,7 +164,7 @@ def test_a_data_folder_in_which_files_cannot_be_locked_is_named_and_no_archive_i
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "cifar-10-python.tar.gz").write_bytes(offline.archive.read_bytes())
     monkeypatch.setattr("fcntl.flock", refused)
-    with pytest.raises(DataError, match="d cannot be used: .*files cannot be locked there") as caught:
+    with pytest.raises(DataError, match=r"d cannot be used: .*files cannot be locked there") as caught:
         load_dataset("cifar10", data_dir=tmp_path / "d")
     assert caught.value.hint == "give a data_dir that you may write (in a terminal: --data-dir)"
 

@@ -122,7 +122,7 @@ def test_a_batch_script_that_sets_the_size_of_the_world_alone_is_told_what_lacks
     for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(ConfigError, match="WORLD_SIZE is 4, .* without RANK and LOCAL_RANK and LOCAL_WORLD_SIZE"):
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE is 4, .* without RANK and LOCAL_RANK and LOCAL_WORLD_SIZE"):
         world_of.__wrapped__("cpu")
 
 
