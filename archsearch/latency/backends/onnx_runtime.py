@@ -71,7 +71,8 @@ class OnnxRunner(TimedRunner):
                 self.synchronize()  # the session's stream does not wait for torch's
                 self()
                 self.synchronize()
-                return self._torch.from_numpy(self._binding.copy_outputs_to_cpu()[0])
+                output: Tensor = self._torch.from_numpy(self._binding.copy_outputs_to_cpu()[0])
+                return output
         finally:
             self._input.copy_(own)
             self.synchronize()
