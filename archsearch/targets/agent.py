@@ -197,7 +197,7 @@ class Agent:
         """Keep a model, if one is sent; whether it is there. Of more than MOST_BYTES the oldest go, but one."""
         if body and hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
-        if len(body) > max(MOST_BYTES, 1024 * os.sysconf("SC_PHYS_PAGES")) // 2:
+        if len(body) > max(MOST_BYTES // 2, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8):
             raise ValueError("a model or a batch of images is larger than 256 MiB and than an eighth of the memory")
         while body and len(self.models) > 1 and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]

@@ -192,6 +192,16 @@ def test_a_batch_that_no_memory_holds_is_named_in_the_error(monkeypatch: pytest.
         agent_module.Agent().put({"sha256": hashlib.sha256(b"images").hexdigest()}, b"images")
 
 
+def test_an_eighth_of_the_memory_is_one_whatever_the_size_of_its_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "MOST_BYTES", 8)
+    told = {"SC_PHYS_PAGES": 2, "SC_PAGE_SIZE": 16384}  # as a Raspberry Pi 5's kernel: an eighth of 32768 is 4096
+    monkeypatch.setattr(os, "sysconf", told.__getitem__)
+    for size in (4096, 4097):
+        body = bytes(size)
+        with nullcontext() if size == 4096 else pytest.raises(ValueError, match="than an eighth of the memory"):
+            assert agent_module.Agent().put({"sha256": hashlib.sha256(body).hexdigest()}, body) == {"have": True}
+
+
 def test_a_network_that_does_not_read_its_input_is_refused() -> None:
     class Constant(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
