@@ -153,7 +153,7 @@ def locked(patience: float) -> Iterator[float]:
     """Held by one agent of this user at a time, and the seconds waited. The kernel gives it up with the process."""
     began = time.monotonic()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
-        while sys.platform == "linux":
+        while sys.platform in ("linux", "android"):  # a phone is called linux before Python 3.13
             try:
                 held.bind(f"\0{MARK}-{os.getuid()}")  # an abstract name: no file
                 break

@@ -317,6 +317,13 @@ def test_two_hosts_measure_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         line.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a lock of the kernel's")
+def test_two_workers_measure_in_turn_on_a_phone_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "sys", SimpleNamespace(platform="android"))  # PEP 738: from Python 3.13 on
+    with agent_module.locked(300.0), pytest.raises(TimeoutError, match="another host"), agent_module.locked(0.0):
+        pytest.fail("both measure")
+
+
 def test_the_agent_leaves_no_file_behind(tmp_path: Path) -> None:
     command = (
         f"command:env HOME={tmp_path} TMPDIR={tmp_path} XDG_RUNTIME_DIR={tmp_path} {shlex.quote(sys.executable)} -B"
