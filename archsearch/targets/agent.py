@@ -107,9 +107,9 @@ def powers() -> dict[str, float]:
             found[label] = milli[0] * milli[1] / 1e6  # type: ignore[operator]
     rails = {name: float(text) for name, text in re.findall(r"(\S+_[AV]) .+=([\d.]+)", vcgencmd("pmic_read_adc"))}
     found |= {name[:-2]: amps * rails.get(f"{name[:-1]}V", 0.0) for name, amps in rails.items() if name[-2:] == "_A"}
-    meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
-    if len(meter) == 2 and abs(time.time() - float(meter[0])) < 2.0:  # seconds old at most
-        found["meter"] = float(meter[1])
+    meter = re.search(r"(\d+\.?\d*)\s+(\d+\.?\d*)$", read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True))
+    if meter and abs(time.time() - float(meter[1])) < 2.0:  # seconds old at most
+        found["meter"] = float(meter[2])
     return {rail: watts for rail, watts in found.items() if watts >= 0}  # without a load a sensor may read below 0
 
 

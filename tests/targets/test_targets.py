@@ -905,6 +905,16 @@ def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     assert used["microjoules"]["VDD_IN"] >= 6.0 * 20_000  # six watts for 20 ms at least, in microjoules
 
 
+@pytest.mark.parametrize("last", ["seconds watts", "{now:.1f} 4.5W", "{now:.1f} -", "4.5", ""])
+def test_a_meter_s_line_that_is_no_two_numbers_tells_no_energy_and_ends_no_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    (tmp_path / "watts").write_text(last.format(now=time.time()) + "\n")
+    monkeypatch.setenv("ARCHSEARCH_WATTS", str(tmp_path / "watts"))
+    monkeypatch.setattr(agent_module, "CLASSES", tmp_path)
+    assert "meter" not in agent_module.powers()
+
+
 def test_a_raspberry_pi_whose_firmware_knows_no_regulators_is_measured_on_without_energy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
