@@ -641,8 +641,8 @@ def check_backend(settings: LatencySettings) -> None:
 
 
 def check_cores(board: Board, cores: str) -> None:
-    """Raises ConfigError for a kind of cores on a board that tells no kinds: it would be all of them."""
-    if cores != "all" and not board.facts.get("capacities"):
+    """Raises ConfigError for a kind of cores on a board that tells no two kinds: it would be all of them."""
+    if cores != "all" and "," not in board.facts.get("capacities", ""):
         raise ConfigError(
             f"cores {cores}: the kernel of {board.target.name} tells no kinds of cores apart (cpu_capacity)",
             hint="leave it out: networks run on any core there",
