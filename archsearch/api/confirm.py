@@ -58,7 +58,7 @@ def plan_confirm(
         seeds: trainings of each network, all with seeds that no training of a search has.
         fresh_images: validate on images that the search did not, so that luck with those counts no more.
         target: where they are measured, in place of the study's own; by ONNX Runtime in float32 where it is a board,
-            with the study's batch where it is one of the study's, else with one image.
+            with the study's batch and cores where it is one of the study's, else with one image on all cores.
         most: networks; a larger design is refused.
 
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
@@ -92,12 +92,13 @@ def plan_confirm(
     )
     measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": [], "pool": []}
     base = base_of(opened)
+    latency = base.config.latency
     if target not in (None, LOCAL):
         measured_on |= ON_ANOTHER_BOARD
-        if target in base.config.latency.every_target:
-            measured_on["batch"] = base.config.latency.batch
-    elif target == LOCAL and base.config.latency.cores != "all":
-        measured_on["cores"] = "all"  # only a board's are chosen
+        if target in latency.every_target:
+            measured_on["batch"] = latency.batch
+    if latency.cores != "all" and (target == LOCAL or target not in (None, *latency.every_target)):
+        measured_on["cores"] = "all"  # they are chosen for the study's own boards
     others = {"fresh_images": not base.config.proxy.fresh_images}
     changes = SectionChanges(proxy=others if fresh_images else {}, latency=measured_on)
     planned = plan_design(base, design, runtime, changes=changes)

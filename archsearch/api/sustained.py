@@ -72,7 +72,7 @@ def measure_sustained(
     config, size = base_of(opened).config, opened.input_size
     settings = config.latency.at(config.latency.target if target is None else target)
     if settings.target not in (LOCAL, *config.latency.every_target):
-        settings = settings.model_copy(update=ON_ANOTHER_BOARD)
+        settings = settings.model_copy(update={**ON_ANOTHER_BOARD, "cores": "all"})
     members = {row.record.arch_id: row.record for row in opened.front.members}
     specs = {record.label: opened.choose(record.trial).spec for record in members.values()}
     specs.pop(config.reference, None)  # the reference is the last one, on the front or not

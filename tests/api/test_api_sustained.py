@@ -99,6 +99,7 @@ BOARD = f"command:{shlex.quote(sys.executable)}"
     ("latency", "target", "batch"),
     [
         ({"backend": "torch", "precision": "bf16", "batch": 32}, BOARD, 1),  # chosen for what trained the study
+        ({"backend": "auto", "target": "ssh:pi5", "cores": "big"}, BOARD, 1),  # chosen for the study's own board
         ({"backend": "auto", "target": BOARD, "batch": 4}, None, 4),
         ({"backend": "auto", "target": BOARD, "batch": 4}, BOARD, 4),  # the study's own board
     ],
@@ -119,3 +120,4 @@ def test_another_board_than_the_study_s_runs_networks_as_boards_do_and_its_own_a
     monkeypatch.setattr(sustained, "BoardGroup", lambda _board, networks: Counted(networks))
     measure_sustained("small", seconds=0.001, target=target, storage=url)
     assert {(each.target, each.backend, each.batch_on("cpu")) for each in told} == {(BOARD, "auto", batch)}
+    assert {each.cores for each in told} == {"all"}

@@ -291,24 +291,25 @@ class Planned(Exception):
     """Ends a plan before anything is tried."""
 
 
-@pytest.mark.parametrize(("target", "batch"), [("command:python3", 8), ("ssh:pi5", None)])
-def test_on_its_own_board_a_study_is_confirmed_with_its_own_batch(
-    stored: str, monkeypatch: pytest.MonkeyPatch, target: str, batch: int | None
+@pytest.mark.parametrize(("target", "batch", "cores"), [("command:python3", 8, "big"), ("ssh:pi5", None, "all")])
+def test_on_its_own_board_a_study_is_confirmed_with_its_own_batch_and_cores(
+    stored: str, monkeypatch: pytest.MonkeyPatch, target: str, batch: int | None, cores: str
 ) -> None:
     database = Database(stored)
     with database.writing() as session:
         for row in session.query(StudyRow).filter_by(name="small"):
-            row.config = {**row.config, "latency": {"backend": "auto", "target": "command:python3", "batch": 8}}
+            own = {"backend": "auto", "target": "command:python3", "batch": 8, "cores": "big"}
+            row.config = {**row.config, "latency": own}
     database.close()
 
     def planned(base: DesignBase, design: Design, _runtime: Runtime, *, changes: SectionChanges) -> None:
         latency = design_config(base, design, changes).latency
-        raise Planned(latency.target, latency.batch)
+        raise Planned(latency.target, latency.batch, latency.cores)
 
     monkeypatch.setattr(confirm, "plan_design", planned)
     with pytest.raises(Planned) as found:
         plan_confirm("small", Runtime(storage=stored), target=target)
-    assert found.value.args == (target, batch)
+    assert found.value.args == (target, batch, cores)
 
 
 @pytest.mark.parametrize(
