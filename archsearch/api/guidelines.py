@@ -160,7 +160,7 @@ def guidelines(
             fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
         else:
             check_backend(settings)
-            check_cores(board, cores)
+            check_cores(board, cores, threads=threads)
             fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
         measure = measure_on(where, board, settings)
         cache = GuidelineCache(user_path(folder), fingerprint.id, fingerprint.facts)

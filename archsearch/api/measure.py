@@ -259,7 +259,7 @@ def measure(
     with ExitStack() as stack:
         board = None if on_board is None else stack.enter_context(closing(Board(on_board)))
         if board is not None:
-            check_cores(board, cores)
+            check_cores(board, cores, threads=threads)
         for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
             indices = [
                 index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)

@@ -89,7 +89,8 @@ def measure_sustained(
             group = LocalGroup([one.open() for one in exported], lease=lease, watch=DeviceWatch(where))
         else:
             board = own_agent() if on_board is None else ended.enter_context(closing(Board(on_board)))
-            check_cores(board, settings.cores)
+            if on_board is not None:
+                check_cores(board, settings.cores, threads=settings.threads)
             sent = [
                 BoardNetwork.of(model, what="a network", settings=settings, input_size=size, seed=0) for model in models
             ]

@@ -366,7 +366,7 @@ def _boards(settings: LatencySettings) -> dict[str, dict[str, str]]:
         target = parse_target(name)
         if target is not None:
             with closing(Board(target)) as board:
-                check_cores(board, settings.cores)
+                check_cores(board, settings.cores, threads=settings.threads)
                 found[name] = dict(board.facts)
     if settings.pool:
         check_one_model({name: found[name] for name in (settings.target, *settings.pool)})

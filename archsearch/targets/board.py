@@ -39,7 +39,7 @@ from archsearch.latency.watch import is_disturbed
 from archsearch.models.onnx_export import export_onnx
 from archsearch.noise import quiet_memory_ms
 from archsearch.records import Latency
-from archsearch.targets.agent import COPIES, read
+from archsearch.targets.agent import COPIES, number, read
 from archsearch.targets.transports import OWN, Target
 from archsearch.targets.wire import (
     AgentEndsError,
@@ -54,6 +54,7 @@ from archsearch.targets.wire import (
     Warmed,
     longest_visit,
 )
+from archsearch.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -640,8 +641,14 @@ def check_backend(settings: LatencySettings) -> None:
         raise ConfigError(why, hint="leave it out")
 
 
-def check_cores(board: Board, cores: str) -> None:
-    """Raises ConfigError for a kind of cores on a board that tells no two kinds: it would be all of them."""
+def check_cores(board: Board, cores: str, *, threads: int) -> None:
+    """Raises ConfigError for more threads than a board has cores, which would wait for each other, and for a kind of
+    cores where it tells no two kinds: it would be all of them."""
+    there = number(board.facts.get("cores", ""))
+    if there is not None and threads > there:
+        raise ConfigError(
+            f"threads {threads}: {board.target.name} has {plural(there, 'core')}", hint="one for each core at most"
+        )
     if cores != "all" and "," not in board.facts.get("capacities", ""):
         raise ConfigError(
             f"cores {cores}: the kernel of {board.target.name} tells no kinds of cores apart (cpu_capacity)",

@@ -793,6 +793,15 @@ def test_a_kind_of_cores_is_refused_where_the_board_tells_no_kinds(told: str, mo
             archsearch.measure("shufflenet_v2_x0_5", target=PYTHON, cores="big")
 
 
+def test_more_threads_than_a_board_has_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Board, "facts", property(lambda board: {**board.hello.facts, "cores": "4"}))
+    assert _boards(LatencySettings(target=PYTHON, threads=4))[PYTHON]["cores"] == "4"
+    with pytest.raises(ConfigError, match=r"threads 5: .* has 4 cores"):
+        _boards(LatencySettings(target=PYTHON, threads=5))
+    with pytest.raises(ConfigError, match=r"threads 5: .* has 4 cores"):
+        archsearch.measure("shufflenet_v2_x0_5", target=PYTHON, threads=5)
+
+
 def test_a_target_runs_onnx_runtime_in_float32_alone() -> None:
     for given in ({"backends": ["torch"]}, {"backends": ["torch"], "precisions": ["bf16"]}):
         with pytest.raises(ConfigError, match="a target runs onnxruntime alone"):
