@@ -183,8 +183,8 @@ class Worker:
         except CommonFailureError:
             leave_worker(self._database, worker_id)
             raise
-        except BoardAwayError:
-            self._give_back_waiting("its board stayed away")
+        except BoardAwayError as error:
+            self._give_back_waiting(error.gives_back)
             leave_worker(self._database, worker_id)
             raise
         except StopRequested:
@@ -307,8 +307,8 @@ class Worker:
                 self._waiting.append((trial, outcome))
             else:
                 self._end(trial, outcome)
-        except BoardAwayError:
-            self._finisher.give_back(claim, number, "its board stayed away", context=context)
+        except BoardAwayError as error:
+            self._finisher.give_back(claim, number, error.gives_back, context=context)
             raise
         except StopRequested:
             self._finisher.give_back(claim, number, "the run was stopped", context=context)

@@ -44,6 +44,7 @@ from archsearch.targets.transports import OWN, Target
 from archsearch.targets.wire import (
     AgentEndsError,
     BoardAwayError,
+    BoardChangedError,
     BoardState,
     Connection,
     Energy,
@@ -161,7 +162,7 @@ class Board:
     def connection(self) -> Connection:
         """The line to the agent, opened if there is none.
 
-        Raises BoardAwayError; MeasurementError if another board answers than before.
+        Raises BoardAwayError; BoardChangedError if another board answers than before.
         """
         if self._connection is None or self._connection.closed:
             made, known = Connection(self.target), self._known
@@ -169,10 +170,10 @@ class Board:
                 changed = [key for key in _SAME_FACTS if known.get(key) != made.hello.facts.get(key)]
                 if changed:
                     made.close()
-                    raise MeasurementError(
+                    raise BoardChangedError(
                         f"{self.target.name}: another board answers than before, or it was changed: "
                         f"{', '.join(changed)}",
-                        hint="latencies of the two could not be compared: measure them as two targets",
+                        hint="latencies of the two could not be compared: undo it, or measure them as two targets",
                     )
                 if known.get("boot_id") != made.hello.facts.get("boot_id"):
                     logger.warning("%s was started anew", self.target.name)
@@ -188,7 +189,7 @@ class Board:
 
         Raises BoardAwayError after `patience_seconds`, or when this object was closed; AgentEndsError instead where the
         agent answered in between, of this process's own after `_BREAKS` times: no line leads there that could be bad.
-        MeasurementError for what the board refuses.
+        BoardChangedError at once; MeasurementError for what the board refuses.
         """
         began, attempt, breaks = time.monotonic(), 0, 0
         while True:
@@ -197,6 +198,9 @@ class Board:
                 with self._speaking:  # one question at a time
                     line = self.connection()
                     made = work(line)
+            except BoardChangedError:
+                self._away_since = self._away_since or began
+                raise
             except BoardAwayError as error:
                 breaks = breaks + 1 if line is not None and line.closed else 0
                 self._away_since = self._away_since or began

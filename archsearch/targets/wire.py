@@ -145,7 +145,19 @@ def longest_visit(bursts: int, networks: int, runs: int) -> int:
 
 
 class BoardAwayError(MeasurementError):
-    """The line to a board broke, it did not answer in time or cannot do it now. What was asked may be asked again."""
+    """The line to a board broke, it did not answer in time or cannot do it now. What was asked may be asked again.
+
+    Attributes:
+        gives_back: why a trial is given back that waits for the board.
+    """
+
+    gives_back = "its board stayed away"
+
+
+class BoardChangedError(BoardAwayError):
+    """Another board answers than before, or it was changed: the one that was measured on is not there any more."""
+
+    gives_back = "its board was changed"
 
 
 class AgentEndsError(BoardAwayError):

@@ -25,7 +25,7 @@ from archsearch.store.trials import load_records
 from archsearch.targets import board
 from archsearch.targets.board import Board
 from archsearch.targets.transports import Target
-from archsearch.targets.wire import BoardAwayError
+from archsearch.targets.wire import BoardAwayError, BoardChangedError
 
 FLAKY = Path(__file__).parents[1] / "targets" / "flaky_board.py"
 SPACE = """
@@ -144,6 +144,20 @@ def test_a_board_that_stays_away_ends_the_run_and_the_next_one_trains_nothing_ag
     assert "a training goes on after epoch 1 of 1" in caplog.text
 
 
+def test_a_board_that_was_changed_ends_the_run_at_once_and_no_network_fails_for_it(
+    database: Database, on_board: Any, make_worker: Any, tmp_path: Path
+) -> None:
+    config = on_board({"0": "other"}, patience_seconds=3600.0)
+    with pytest.raises(BoardChangedError, match="another board answers than before, or it was changed: cpu"):
+        make_worker(config, total=1).run()
+    (record,) = records(database, config)
+    assert (record.status, record.reason) == (TrialStatus.INTERRUPTED, "its board was changed")
+    (tmp_path / "count").unlink()  # it is the board that it was
+    config = on_board({})
+    make_worker(config, total=1).run()
+    check_measured_once(tuple(one for one in records(database, config) if one.status is TrialStatus.COMPLETE))
+
+
 def test_a_network_that_ends_the_agent_each_time_fails_and_the_study_goes_on(
     database: Database, on_board: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +242,17 @@ def test_a_board_of_a_pool_that_stays_away_leaves_its_work_to_the_other(
     assert [record.status for record in found] == [TrialStatus.COMPLETE] * 4
     assert {record.latency.state["target"] for record in found if record.latency is not None} == {"command:b"}
     assert "another board of the pool measures anew" in caplog.text
+
+
+def test_a_board_of_a_pool_that_was_changed_leaves_its_work_to_the_other(
+    database: Database, two_boards: Any, make_worker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = two_boards({"0": "other"}, {})
+    make_worker(config, total=4).run()
+    found = records(database, config)
+    assert [record.status for record in found] == [TrialStatus.COMPLETE] * 4
+    assert {record.latency.state["target"] for record in found if record.latency is not None} == {"command:b"}
+    assert "another board of the pool measures anew: command:a: another board answers than before" in caplog.text
 
 
 def test_a_network_that_ends_the_agent_of_every_board_of_a_pool_fails_and_no_board_leaves(
