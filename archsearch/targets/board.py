@@ -72,7 +72,6 @@ _RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped o
 _WHOLE_RAILS = ("meter", "VDD_IN", "psys")  # a meter's file; all that a Jetson's module takes; Intel's whole platform
 _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
 _CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib")
-_SAME_FACTS = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")  # of a board that is known again
 _MOST_GROUPS = 16  # that an agent keeps open: of a trial, of those that wait for their latency, of a repeat
 MISSING = (
     "python3 with numpy and onnxruntime is needed there: python3 -m pip install onnxruntime; of a virtual environment: "
@@ -167,7 +166,8 @@ class Board:
         if self._connection is None or self._connection.closed:
             made, known = Connection(self.target), self._known
             if known is not None:
-                changed = [key for key in _SAME_FACTS if known.get(key) != made.hello.facts.get(key)]
+                told = lasting_facts(made.hello.facts)
+                changed = [key for key, fact in lasting_facts(known).items() if told.get(key) != fact]
                 if changed:
                     made.close()
                     raise BoardChangedError(

@@ -51,6 +51,7 @@ from archsearch.targets.transports import BOOTSTRAP, OWN, Target, parse_target
 from archsearch.targets.wire import (
     AgentEndsError,
     BoardAwayError,
+    BoardChangedError,
     BoardState,
     Connection,
     Energy,
@@ -277,6 +278,18 @@ def test_what_ends_the_agent_of_this_process_five_times_is_not_tried_for_ten_min
 def test_another_board_behind_the_same_name_is_refused(flaky: Callable[..., Board]) -> None:
     with pytest.raises(MeasurementError, match="another board answers than before, or it was changed: cpu"):
         measured(flaky({"1": "other"}))
+
+
+@pytest.mark.parametrize("fact", ["cores", "capacities", "onnxruntime", "governor", "kernel"])
+def test_a_board_is_known_again_by_all_that_its_fingerprint_holds_and_by_nothing_else(fact: str) -> None:
+    target = parse_target(PYTHON) or pytest.fail("local")
+    first = Board(target)
+    now = Board(target, known={**first.facts, fact: "another"})
+    with nullcontext() if fact == "kernel" else pytest.raises(BoardChangedError, match=f"it was changed: {fact} "):
+        assert now.fingerprint(threads=1) != first.fingerprint(threads=1) or fact == "kernel"
+        now.connection()
+    for board in (first, now):
+        board.close()
 
 
 def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Board]) -> None:
