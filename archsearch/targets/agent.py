@@ -61,14 +61,13 @@ def capacities() -> dict[int, int]:
 
 
 def facts() -> dict[str, str]:
-    """What the board is: none of it changes while it runs."""
+    """What the board is: none of it changes while it runs, but somebody may set the governor."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write an identifier into the user's home, and send
     import numpy
     import onnxruntime
 
     lines = [line.partition(":") for line in read("/proc/cpuinfo", 200_000).splitlines()]
     named = {key.strip(): value.strip() for key, _, value in reversed(lines)}
-    governors = {read(CPUS / f"cpu{core}/cpufreq/scaling_governor") for core in cores()}
     memory = [line.split()[1] for line in read("/proc/meminfo", 200).splitlines() if line.startswith("MemTotal")]
     machine = read("/etc/machine-id") or read("/proc/device-tree/serial-number")
     told = {
@@ -77,7 +76,7 @@ def facts() -> dict[str, str]:
         "cpu": named.get("model name", "") or named.get("Hardware", ""), "cores": str(len(cores())),
         "cpu_parts": ",".join(sorted({value.strip() for key, _, value in lines if key.strip() == "CPU part"})),
         "capacities": ",".join(str(value) for value in sorted(set(capacities().values())) if value),
-        "governor": ",".join(sorted(governors - {""})), "memory_kib": memory[0] if memory else "",
+        "governor": state()["governor"], "memory_kib": memory[0] if memory else "",
         "system": platform.system(), "machine": platform.machine(), "kernel": platform.release(),
         "python": platform.python_version(), "numpy": numpy.__version__, "onnxruntime": onnxruntime.__version__,
     }  # fmt: skip
@@ -134,6 +133,7 @@ def state() -> dict[str, Any]:
         if now is not None and read(trip) == "passive"
     ]
     found: dict[str, Any] = {
+        "governor": ",".join(sorted({read(CPUS / f"cpu{core}/cpufreq/scaling_governor") for core in cores()} - {""})),
         "clock_khz": [value for value in clocks if value is not None],
         "temperature_millidegrees": [value for value in heat.values() if value is not None],
         "passive_trips_millidegrees": [[now, trip] for now, trip in passive if trip is not None and trip > 0][:256],

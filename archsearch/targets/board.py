@@ -170,11 +170,7 @@ class Board:
                 changed = [key for key, fact in lasting_facts(known).items() if told.get(key) != fact]
                 if changed:
                     made.close()
-                    raise BoardChangedError(
-                        f"{self.target.name}: another board answers than before, or it was changed: "
-                        f"{', '.join(changed)}",
-                        hint="latencies of the two could not be compared: undo it, or measure them as two targets",
-                    )
+                    raise _changed(self.target, changed)
                 if known.get("boot_id") != made.hello.facts.get("boot_id"):
                     logger.warning("%s was started anew", self.target.name)
             self._known = made.hello.facts
@@ -456,6 +452,9 @@ class BoardGroup:
         )  # fmt: skip
         took = time.monotonic_ns() - began
         _check_visit(answer, plan, runs, self.networks, took, self._board.target)
+        told = {each for state in (answer.before, answer.after) for each in state.governor.split(",")} - {""}
+        if told and not self._board.is_own and told - {*self._board.facts.get("governor", "").split(",")}:
+            raise _changed(self._board.target, ["governor"])
         self._states.append((answer.before, answer.after))
         if answer.energy:
             self._used.append(answer.energy)
@@ -710,6 +709,13 @@ def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, too
             target,
             f"{told_ns / 1e6:.1f} ms of waiting and of a visit, which together took {took_ns / 1e6:.1f} ms here",
         )
+
+
+def _changed(target: Target, facts: Sequence[str]) -> BoardChangedError:
+    return BoardChangedError(
+        f"{target.name}: another board answers than before, or it was changed: {', '.join(facts)}",
+        hint="latencies of the two could not be compared: undo it, or measure them as two targets",
+    )
 
 
 def _implausible(target: Target, what: str) -> MeasurementError:

@@ -55,14 +55,15 @@ class _Answer(BaseModel):
 
 
 class BoardState(BaseModel):
-    """What a board says of itself before and after a visit; an empty list or None is not known.
+    """What a board says of itself before and after a visit; an empty list, "" or None is not known.
 
-    `passive_trips_millidegrees`: of each trip point from which the board slows itself down, its zone's temperature, and
-    the trip point's.
+    `governor`: of the cores that the agent keeps to, several with commas. `passive_trips_millidegrees`: of each trip
+    point from which the board slows itself down, its zone's temperature, and the trip point's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    governor: Text = ""
     clock_khz: tuple[Integer, ...] = Field(default=(), max_length=64)
     temperature_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=32)
     passive_trips_millidegrees: tuple[tuple[Integer, Integer], ...] = Field(default=(), max_length=256)

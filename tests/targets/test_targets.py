@@ -292,6 +292,21 @@ def test_a_board_is_known_again_by_all_that_its_fingerprint_holds_and_by_nothing
         board.close()
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_board_whose_governor_is_set_while_the_line_holds_is_refused(flaky: Callable[..., Board], when: str) -> None:
+    with pytest.raises(BoardChangedError, match="it was changed: governor "):
+        measured(flaky({"visit": {when: {"governor": "another"}}}))
+
+
+def test_the_agent_tells_the_governors_that_its_cores_have_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "CPUS", tmp_path)
+    monkeypatch.setattr(agent_module, "cores", lambda: [0, 1, 2])  # the last one tells none
+    for set_now, told in (("performance", "performance"), ("powersave", "performance,powersave")):
+        written(tmp_path / "cpu0" / "cpufreq", scaling_governor="performance")
+        written(tmp_path / "cpu1" / "cpufreq", scaling_governor=set_now)
+        assert agent_module.state()["governor"] == agent_module.facts()["governor"] == told
+
+
 def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Board]) -> None:
     with pytest.raises(MeasurementError, match="changed the network's output"):
         measured(flaky({"open": "wrong"}))
