@@ -213,7 +213,8 @@ class Connection:
         """Ask, and wait for the answer for so long; it has so many bytes at most.
 
         Raises BoardAwayError if the line breaks or the answer breaks a rule: the connection is closed then; also for
-        what the board cannot do now. MeasurementError for what the agent could not do.
+        what the board cannot do now, and where the agent cannot say hello: without its libraries it runs no network.
+        MeasurementError for what the agent could not do.
         """
         self._number += 1
         head = {"id": self._number, "op": operation, **request, **({"bytes": len(body)} if body else {})}
@@ -224,7 +225,7 @@ class Connection:
             if b'"error"' in line:
                 refused = _Refused.model_validate_json(line)
                 if refused.id == self._number:
-                    kind_of = BoardAwayError if refused.passing else MeasurementError
+                    kind_of = BoardAwayError if refused.passing or operation == "hello" else MeasurementError
                     raise kind_of(f"{self.target.name}: {refused.error}")
             answer = kind.model_validate_json(line)
         except (ValidationError, RecursionError) as error:

@@ -416,6 +416,12 @@ def test_whatever_does_not_speak_as_the_agent_is_refused_in_a_sentence(body: str
     assert "\x1b" not in str(caught.value)
 
 
+def test_a_board_that_has_lost_its_onnxruntime_is_away_and_no_network_is_at_fault() -> None:
+    answer = "{'id': 1, 'error': 'ModuleNotFoundError: No module named onnxruntime'}"
+    with pytest.raises(BoardAwayError, match="No module named onnxruntime"):
+        Connection(fake(f"print(json.dumps({answer}))"))
+
+
 @pytest.mark.parametrize("told", ["facts", "name of a fact", "error", "rail"])
 def test_no_text_of_a_board_holds_a_character_that_a_terminal_obeys(told: str) -> None:
     # C0 and DEL, C1 (U+009B begins a command as ESC [ does), the bidirectional controls of UAX 9, line separators.
