@@ -217,6 +217,9 @@ class Board:
                 logger.warning("%s; looking for it again in %g s", error.message, pause)
                 self._sleep(pause)
                 attempt += 1
+            except MeasurementError:
+                self._away_since = None  # it answers
+                raise
             else:
                 self._away_since = None
                 return made

@@ -275,6 +275,22 @@ def test_what_ends_the_agent_of_this_process_five_times_is_not_tried_for_ten_min
     assert len(set(map(id, tried))) == 5
 
 
+def test_a_board_that_is_back_and_refuses_a_network_is_not_away() -> None:
+    board, tried = Board(parse_target(PYTHON) or pytest.fail("local"), sleep=lambda _seconds: None), []
+
+    def breaks_once(line: Connection) -> Any:
+        tried.append(line)
+        if len(tried) == 1:
+            line.end()
+        line.ask("open", Have, seconds=60.0, input="none", cores="all", threads=1)
+
+    with pytest.raises(MeasurementError, match="KeyError") as caught:
+        board.insistently(breaks_once)
+    assert not isinstance(caught.value, BoardAwayError)
+    assert len(tried) == 2 and not board.is_away
+    board.close()
+
+
 def test_another_board_behind_the_same_name_is_refused(flaky: Callable[..., Board]) -> None:
     with pytest.raises(MeasurementError, match="another board answers than before, or it was changed: cpu"):
         measured(flaky({"1": "other"}))
