@@ -212,7 +212,7 @@ class Board:
                 if self._ended.is_set() or over:
                     raise BoardAwayError(
                         f"{error.message}; it has been away for {away:.0f} s",
-                        hint="bring it back and type the same command: what was measured is kept",
+                        hint="bring it back and type the same command",
                     ) from error
                 logger.warning("%s; looking for it again in %g s", error.message, pause)
                 self._sleep(pause)
