@@ -59,7 +59,8 @@ def measure_sustained(
         device: this machine's, where the target is local.
         on_turn: told after each turn how many seconds have gone by.
 
-    Raises ConfigError, MeasurementError, and ArchsearchError for a study without a front.
+    Raises ConfigError, MeasurementError, also for a board that goes away meanwhile, and ArchsearchError for a study
+    without a front.
     """
     if not seconds > 0:
         raise ConfigError(f"sustained: more than 0 s are needed, got {seconds:g}")
@@ -88,8 +89,10 @@ def measure_sustained(
             exported = [ExportedNetwork(model, conditions, what="a network", lease=lease) for model in models]
             group = LocalGroup([one.open() for one in exported], lease=lease, watch=DeviceWatch(where))
         else:
-            board = own_agent() if on_board is None else ended.enter_context(closing(Board(on_board)))
-            if on_board is not None:
+            if on_board is None:
+                board = own_agent()
+            else:
+                board = ended.enter_context(closing(Board(on_board, patience_seconds=0.0)))  # it cools down while away
                 check_cores(board, settings.cores, threads=settings.threads)
             sent = [
                 BoardNetwork.of(model, what="a network", settings=settings, input_size=size, seed=0) for model in models

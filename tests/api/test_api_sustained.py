@@ -25,6 +25,9 @@ from archsearch.records import Record
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
 from archsearch.store.schema import StudyRow
+from archsearch.targets.wire import BoardAwayError
+
+FLAKY = Path(__file__).parents[1] / "targets" / "flaky_board.py"
 
 
 class Counted:
@@ -116,8 +119,19 @@ def test_another_board_than_the_study_s_runs_networks_as_boards_do_and_its_own_a
         return size_of(model)
 
     monkeypatch.setattr(sustained, "BoardNetwork", SimpleNamespace(of=sent))
-    monkeypatch.setattr(sustained, "Board", lambda _target: SimpleNamespace(close=lambda: None, facts={}))
+    monkeypatch.setattr(sustained, "Board", lambda _target, **_given: SimpleNamespace(close=lambda: None, facts={}))
     monkeypatch.setattr(sustained, "BoardGroup", lambda _board, networks: Counted(networks))
     measure_sustained("small", seconds=0.001, target=target, storage=url)
     assert {(each.target, each.backend, each.batch_on("cpu")) for each in told} == {(BOARD, "auto", batch)}
     assert {each.cores for each in told} == {"all"}
+
+
+def test_a_board_that_goes_away_has_cooled_down_and_no_heat_is_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = stored(tmp_path, [published(0, "shufflenet_v2_x0_5", 60.0, 1.0)], {"backend": "auto"})
+    (tmp_path / "plan.json").write_text('{"1": "dies"}')  # the second turn
+    flaky = shlex.join([sys.executable, str(FLAKY), str(tmp_path / "plan.json"), str(tmp_path / "count")])
+    with pytest.raises(BoardAwayError, match="the line broke"):
+        measure_sustained("small", seconds=0.001, target=f"command:{flaky}", storage=url)
