@@ -139,10 +139,10 @@ def mean_score(scores: Sequence[Score]) -> Score:
 
 
 def _mean_latency(latencies: Sequence[Latency]) -> Latency:
-    also = tuple(
-        _mean_latency([each for latency in latencies for each in latency.also if each.by == other.by])
-        for other in latencies[0].also
-    )
+    further: dict[str, list[Latency]] = {}  # of every one that measured it: a further place may fail once
+    for latency in latencies:
+        for other in latency.also:
+            further.setdefault(other.by, []).append(other)
     return replace(
         latencies[0],
         **_means(latencies, "p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "reference_p10_ms"),
@@ -154,7 +154,7 @@ def _mean_latency(latencies: Sequence[Latency]) -> Latency:
         measure_seconds=sum(latency.measure_seconds for latency in latencies),
         ratio_low=None,
         ratio_high=None,
-        also=also,
+        also=tuple(map(_mean_latency, further.values())),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from makers import make_record, make_score
+from dataclasses import replace
 
-from archsearch.analysis.means import retrained_table, retrainings_of
-from archsearch.records import Score, TrialStatus
+import pytest
+from makers import make_latency, make_record, make_score
+
+from archsearch.analysis.means import means_of, retrained_table, retrainings_of
+from archsearch.records import Latency, Score, TrialStatus
 
 
 def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -> None:
@@ -39,3 +42,18 @@ def test_a_network_whose_trial_was_cut_off_is_called_by_the_trial_that_went_on_w
     records = [cut_off, make_record(4), make_record(9, arch_id=cut_off.arch_id)]
     (found,) = retrainings_of(records, [(cut_off.arch_id, make_score(90.0))])
     assert found.label == "trial 9"
+
+
+def test_a_further_board_that_failed_with_the_first_seed_has_the_mean_of_the_others() -> None:
+    def on_pi(p10_ms: float) -> Latency:
+        return make_latency(p10_ms, device="ssh:pi5", backend="onnxruntime", fingerprint="b0a2db0a2db0")
+
+    latencies = [make_latency(5.0), make_latency(5.0, also=(on_pi(20.0),)), make_latency(5.0, also=(on_pi(30.0),))]
+    records = [
+        replace(make_record(trial, arch_id="a" * 12, seed=trial), point="one", latency=latency)
+        for trial, latency in enumerate(latencies)
+    ]
+    (mean,) = means_of(records)
+    assert mean.latency is not None
+    (further,) = mean.latency.also
+    assert (further.by, further.p10_ms) == ("ssh:pi5", pytest.approx(25.0))
