@@ -89,8 +89,8 @@ class Latency:
         half_split_difference: how far the ratios of two halves of the bursts differ, relative to each other: the larger
             of earlier against later, and even against odd visits.
         converged: whether the halves agreed within the protocol's tolerance before its budget ended.
-        contended: whether another process used the device meanwhile, or may have (False: the device lease was held
-            for every timed run, and the system told of no other's use).
+        contended: whether another process used the device meanwhile, or may have, or a board slowed itself down (False:
+            the device lease was held for every timed run, and the system told of no other's use).
         device, backend, batch, threads, precision, input_size: the conditions; precision is `fp32`, `tf32`, `fp16` or
             `bf16`.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
@@ -145,6 +145,11 @@ class Latency:
     def by(self) -> str:
         """What it was measured by: the backend on this machine, or the name of the target that ran the network."""
         return self.backend if self.device.partition(":")[0] in ("cpu", "cuda", "mps", "xpu") else self.device
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a board said that it slowed itself down meanwhile: why it is contended, if others did nothing."""
+        return self.state.get("throttled") == "yes"
 
     @property
     def drift(self) -> float | None:

@@ -136,7 +136,8 @@ def condition_warnings(
     texts += _guessing(records)
     measured = [(record, record.latency) for record in records if record.latency is not None]
     unconverged = [record for record, latency in measured if not latency.converged]
-    contended = [record for record, latency in measured if latency.contended]
+    contended = [record for record, latency in measured if latency.contended and not latency.throttled]
+    throttled = [record for record, latency in measured if latency.throttled]
     told = "ranks" if of_front else "it"
     again = "archsearch confirm measures the front again" if of_front else "more seeds measure every network again"
     again += ", best while nothing else runs"
@@ -148,6 +149,11 @@ def condition_warnings(
         texts.append(
             f"other work may have slowed the device while it measured {_named(contended, len(measured))}, so latencies "
             f"may be too high: {again}"
+        )
+    if throttled:
+        texts.append(
+            "the board slowed itself down (heat, or too weak a supply) while it measured "
+            f"{_named(throttled, len(measured))}, so latencies may be too high: {again}"
         )
     return tuple(texts)
 

@@ -364,8 +364,10 @@ class TableReport:
         loose = [f"{column.scale} {row.label}" for column, row in rows if not row.latency.converged]
         if loose:
             yield f"{self.guideline}: not converged, so the verdict may be wrong: {', '.join(loose)}"
-        if any(row.latency.contended for _, row in rows):
+        if any(row.latency.contended and not row.latency.throttled for _, row in rows):
             yield f"{self.guideline}: another process may have used the device meanwhile"
+        if any(row.latency.throttled for _, row in rows):
+            yield f"{self.guideline}: the board slowed itself down meanwhile"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,9 +98,13 @@ class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Whether others used the device."""
-        contended = any(one.latency.contended for one in self)
-        return ("other work used the device meanwhile; numbers marked ! may be too high",) if contended else ()
+        """Whether others used the device, or it slowed itself down."""
+        why = (
+            "the board slowed itself down" if one.latency.throttled else "other work used the device"
+            for one in self
+            if one.latency.contended
+        )
+        return tuple(f"{each} meanwhile; numbers marked ! may be too high" for each in dict.fromkeys(why))
 
     def tables(self) -> tuple[Table, ...]:
         """One line a measurement; conditions have a column where they differ."""

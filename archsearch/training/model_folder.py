@@ -255,7 +255,9 @@ def _cost(facts: ModelFacts) -> str:
     if facts.latency is not None:
         taken = facts.latency
         doubts = [] if taken.converged else ["not converged"]
-        doubts += ["another process may have used the device"] if taken.contended else []
+        if taken.contended:
+            others = "another process may have used the device"
+            doubts.append("the board slowed itself down" if taken.throttled else others)
         lines.append(
             f"- latency {taken.median_ms:.3f} ms median, {taken.p10_ms:.3f} to {taken.p90_ms:.3f} ms (p10 to p90), "
             f"{taken.n} runs: {taken.device}, {taken.backend}, batch {taken.batch}, {taken.threads} thread(s), "

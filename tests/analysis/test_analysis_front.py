@@ -148,6 +148,12 @@ def test_unconverged_and_contended_measurements_are_named(make_record: Make) -> 
     assert any("while it measured all 2 networks" in text for text in every)
 
 
+def test_a_board_that_slowed_itself_down_is_not_said_to_have_had_other_work(make_record: Make) -> None:
+    hot = make_record(0, contended=True, state={"throttled": "yes"}, variant="small")
+    (said,) = front_of([hot, make_record(1, state={"throttled": "no"})], reference_point=(90, 30)).warnings
+    assert said.startswith("the board slowed itself down (heat, or too weak a supply) while it measured small, so")
+
+
 def test_shared_conditions_give_no_warning(make_record: Make) -> None:
     assert front_of([make_record(0), make_record(1)], reference_point=(90, 30)).warnings == ()
 

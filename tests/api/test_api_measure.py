@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from makers import make_latency
 import archsearch.latency.network
 import archsearch.targets.board
 from archsearch.api.describe import describe
-from archsearch.api.measure import MeasuredNetwork, MeasureProgress, measure
+from archsearch.api.measure import MeasuredNetwork, MeasuredNetworks, MeasureProgress, measure
 from archsearch.errors import BuildError, ConfigError, MeasurementError, StoreError, UnknownNameError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.variants import VARIANTS
@@ -68,6 +69,19 @@ def test_a_network_is_really_measured_and_says_under_which_conditions() -> None:
         assert one.images_per_second == pytest.approx(2 / (latency.median_ms / 1000))
         assert one.spec.arch_id == describe(one.name, input_size=32, num_classes=10).spec.arch_id
     assert (told[0].group, told[0].groups, told[0].networks, told[0].batch) == (1, 1, 2, 2)
+
+
+def test_a_board_that_slowed_itself_down_is_not_said_to_have_had_other_work() -> None:
+    facts: dict[str, Any] = {"name": "one", "spec": VARIANTS["shufflenet_v2_x0_5"].spec, "num_classes": 10}
+    hot, busy = (
+        MeasuredNetwork(latency=make_latency(contended=True, state={"throttled": said}), backend_version="1", **facts)
+        for said in ("yes", "no")
+    )
+    (said,) = MeasuredNetworks([hot, hot]).warnings
+    assert said == "the board slowed itself down meanwhile; numbers marked ! may be too high"
+    assert [text.partition(" meanwhile")[0] for text in MeasuredNetworks([busy, hot]).warnings] == [
+        "other work used the device", "the board slowed itself down",
+    ]  # fmt: skip
 
 
 def test_the_plain_data_has_every_field_of_the_latency(asked: list[dict[str, object]]) -> None:
