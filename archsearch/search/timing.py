@@ -12,6 +12,7 @@ from archsearch.cost.architecture import outline_cost
 from archsearch.errors import MeasurementError
 from archsearch.host import cpu_threads
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.settings import LOCAL
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
@@ -79,8 +80,9 @@ def timed_estimate(
 ) -> Estimate:
     """What a study that is not begun will take, on random images; it takes some seconds itself.
 
-    On a CPU three of its networks are trained for a few steps, and one is measured; on a GPU one does all that a trial
-    does, in a process of its own. What other programs leave of the processors now is part of it.
+    On a CPU three of its networks are trained for a few steps, and one is measured here, which is said where the study
+    measures on a board; on a GPU one does all that a trial does, in a process of its own. What other programs leave of
+    the processors now is part of it.
 
     Args:
         trials: of the study in all, of which the published networks come first.
@@ -124,6 +126,8 @@ def timed_estimate(
         wall, own = time.perf_counter() - began[0], time.process_time() - began[1]
         measuring = _measuring_time(chosen[len(chosen) // 2], config, num_classes, input_size, lease)
     crowded = max(1.0, wall / own)
+    boards = [target for target in config.latency.targets if target != LOCAL]
+    elsewhere = f", latencies as if measured here and not on {' and '.join(boards)}" if boards else ""
 
     def seconds(spec: Spec) -> float:
         network = time_at(times, sizes[spec.arch_id])
@@ -137,7 +141,8 @@ def timed_estimate(
         others=trials - len(first),
         other_seconds=_suggested([seconds(spec) for spec in others], "random" if config.design else config.sampler),
         workers=len(devices),
-        basis=f"{plural(len(chosen), 'network')} timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
+        basis=f"{plural(len(chosen), 'network')} timed for {_STEPS} steps{elsewhere}"
+        f"{_BUSY if crowded > _CROWDED else ''}",
         at_most=config.stopping.policy != "none",
         before_seconds=_BEGIN_SECONDS + decode_seconds,
     )

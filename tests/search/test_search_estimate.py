@@ -147,6 +147,23 @@ def test_before_a_study_has_trials_some_of_its_networks_are_timed(
     assert found.basis.startswith("2 networks timed for 3 steps") and found.workers == 2 and not found.at_most
 
 
+def test_an_estimate_of_a_study_on_a_board_says_that_its_latencies_are_this_machine_s(
+    make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_TIMED_NETWORKS", 1)
+    monkeypatch.setattr(timing, "_spread", lambda _length, _most: [0])
+    monkeypatch.setattr(timing, "_measuring_time", lambda *_: NO_MEASURING)
+    said = []
+    for latency in ({}, {"target": "ssh:pi5", "also_targets": ["local", "ssh:pi4"]}):
+        config = make_config(latency=latency)
+        found = timed_estimate(
+            config, config.search_space(), (), trials=4, devices=("cpu",), precision="fp32", num_classes=4,
+            input_size=32, train_images=64, validation_images=32,
+        )  # fmt: skip
+        said.append("latencies as if measured here and not on ssh:pi5 and ssh:pi4" in found.basis)
+    assert said == [False, True]
+
+
 def test_on_a_gpu_one_network_is_timed_in_the_precision_that_the_study_will_have(
     make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
