@@ -68,6 +68,8 @@ _BREAKS = 5  # in a row of an agent that answers in between: what it was asked t
 _OUTPUTS = 1000  # of the first image, compared with this machine's own
 _ENERGY_NS = 200_000_000  # for which each network runs alone in a visit where a rail can be read
 _CLOCK_SLACK = 1.02  # the board's clock against ours
+# Goes on while this machine sleeps, as a board does: on Linux CLOCK_MONOTONIC does not, on macOS it does.
+_SLEEPLESS_NS = partial(time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 _RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped or others had its core
 _WHOLE_RAILS = ("meter", "VDD_IN", "psys")  # a meter's file; all that a Jetson's module takes; Intel's whole platform
 _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
@@ -443,7 +445,7 @@ class BoardGroup:
 
     def _timed_visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan, warm_ns: float) -> Visit:
         runs = self._runs if plan.number == 0 else plan.runs
-        began = time.monotonic_ns()
+        began, asked = time.monotonic_ns(), _SLEEPLESS_NS()
         budget = settings.group_budget_seconds(self.networks)
         in_any_case = (settings.untimed_runs + 2 * runs) * self._run_ns / NS_PER_SECOND
         answer = connection.ask(
@@ -454,7 +456,7 @@ class BoardGroup:
             patience_seconds=LOCK_SECONDS, energy_ns=0 if self._board.is_own else _ENERGY_NS,
         )  # fmt: skip
         took = time.monotonic_ns() - began
-        _check_visit(answer, plan, runs, self.networks, took, self._board.target)
+        _check_visit(answer, plan, runs, self.networks, max(took, _SLEEPLESS_NS() - asked), self._board.target)
         told = {each for state in (answer.before, answer.after) for each in state.governor.split(",")} - {""}
         if told and not self._board.is_own and told - {*self._board.facts.get("governor", "").split(",")}:
             raise _changed(self._board.target, ["governor"])
@@ -494,7 +496,7 @@ class BoardGroup:
 
     def _warm_up(self, connection: Connection, settings: LatencySettings) -> float:
         """Warm all networks up; the time that it took, without that for which another host was waited for (ns)."""
-        began = time.monotonic_ns()
+        began, asked = time.monotonic_ns(), _SLEEPLESS_NS()
         each = warmup_ns(settings)
         warmed = connection.ask(
             "warm", Warmed,
@@ -504,7 +506,7 @@ class BoardGroup:
             most_ns=round(each), patience_seconds=LOCK_SECONDS,
         )  # fmt: skip
         took = time.monotonic_ns() - began
-        _check_warmed(warmed, self.networks, took, self._board.target)
+        _check_warmed(warmed, self.networks, max(took, _SLEEPLESS_NS() - asked), self._board.target)
         if not self._runs:
             self._run_ns = math.fsum(run for run, _ in warmed.ends)
             self._runs = runs_of_burst(settings, self._run_ns, networks=self.networks)

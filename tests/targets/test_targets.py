@@ -58,6 +58,7 @@ from archsearch.targets.wire import (
     Have,
     Hello,
     Visited,
+    Warmed,
     _Refused,
     longest_visit,
 )
@@ -925,6 +926,30 @@ def test_what_the_line_costs_is_no_work_of_the_board_s_sensors_and_no_run_for_it
             VisitPlan(number=1, bursts=2, before=2, runs=2, left_ns=1e9), 0.0,
         )  # fmt: skip
     assert (group._wire_ns, group._worked_ns) == (100_000_000, 3_000_000_000)  # a share of 3.2 %
+
+
+def test_a_visit_that_this_machine_has_slept_through_is_none_that_the_board_lies_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board = SimpleNamespace(new_group=lambda of: 0, is_own=False, target=Target(name="fake", argv=()))
+    group = BoardGroup(cast(Board, board), cast(Any, [None, None]))
+    awake, in_all = [0], [0]  # nanoseconds
+    answers: dict[str, BaseModel] = {
+        "visit": Visited.model_validate(whole_visit()),  # 30 ms
+        "warm": Warmed.model_validate({"id": 1, "ends": [[1e7, 10], [2e7, 10]], "waited_seconds": 0.0}),
+    }
+
+    def ask(operation: str, *_asked: Any, **_given: Any) -> BaseModel:
+        awake.append(5_000_000)  # the lid was closed then, for an hour
+        in_all.append(3_600_000_000_000)
+        return answers[operation]
+
+    monkeypatch.setattr(board_module, "time", SimpleNamespace(monotonic_ns=lambda: sum(awake)))
+    monkeypatch.setattr(board_module, "_SLEEPLESS_NS", lambda: sum(in_all))
+    line = cast(Connection, SimpleNamespace(ask=ask))
+    assert group._warm_up(line, FEW) == 5_000_000  # none of the hour is the measurement's
+    visit = group._timed_visit(line, FEW, VisitPlan(number=1, bursts=2, before=2, runs=2, left_ns=1e9), 0.0)
+    assert (visit.held_ns, group._wire_ns) == (30_000_000, 0)
 
 
 def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
