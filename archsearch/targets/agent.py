@@ -125,7 +125,7 @@ def energy(network: tuple[Any, ...], least_ns: int) -> dict[str, Any]:
 def state() -> dict[str, Any]:
     """What changes from second to second; what the board does not tell is absent: not known, and not clean."""
     clocks = [number(read(CPUS / f"cpu{core}/cpufreq/scaling_cur_freq")) for core in cores()[:64]]
-    heat = {zone: number(read(zone / "temp")) for zone in sorted(CLASSES.glob("thermal/thermal_zone*"))[:32]}
+    heat = {zone: number(read(zone / "temp")) for zone in sorted(CLASSES.glob("thermal/thermal_zone*"))[:256]}
     passive = [
         [now, number(read(trip.with_name(trip.name.replace("_type", "_temp"))))]
         for zone, now in heat.items()

@@ -65,7 +65,7 @@ class BoardState(BaseModel):
 
     governor: Text = ""
     clock_khz: tuple[Integer, ...] = Field(default=(), max_length=64)
-    temperature_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=32)
+    temperature_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=256)
     passive_trips_millidegrees: tuple[tuple[Integer, Integer], ...] = Field(default=(), max_length=256)
     throttled_bits: Integer | None = None
     cpu_seconds: tuple[Seconds, Seconds, Seconds] | None = None

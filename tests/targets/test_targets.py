@@ -763,6 +763,20 @@ def test_a_board_is_throttled_when_a_zone_reaches_its_own_trip_point() -> None:
     assert group._throttled() is True
 
 
+def test_a_phone_of_many_thermal_zones_is_throttled_whichever_of_them_is_hot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for zone in range(100):  # by their names the last one is 99
+        hot = 95_000 if zone == 99 else 40_000
+        files = {"temp": hot, "trip_point_0_type": "passive", "trip_point_0_temp": 95_000}
+        written(tmp_path / "thermal" / f"thermal_zone{zone}", **files)
+    monkeypatch.setattr(agent_module, "CLASSES", tmp_path)
+    state = BoardState.model_validate(agent_module.state())
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), [])
+    group._states = [(state, state)]
+    assert group._throttled() is True and max(state.temperature_millidegrees) == 95_000
+
+
 def test_the_agent_is_told_to_forget_the_group_that_waited_longest_and_none_where_one_is_opened_anew() -> None:
     board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
     for group in range(16):
