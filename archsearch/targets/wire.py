@@ -98,7 +98,7 @@ class Have(_Answer):
 class Opened(_Answer):
     """What the opened network gave for the first image of the input, and the cores that it runs on."""
 
-    outputs: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = Field(max_length=1000)
+    outputs: tuple[float, ...] = Field(max_length=1000)  # NaN is an answer, too: `check_same_output` refuses it
     cores: tuple[Integer, ...] = Field(max_length=4096)
 
 

@@ -10,7 +10,7 @@ visits so far. Further arguments are the bootstrap's, which is done here.
     reboot    after it                   away      dies, and is not there for `away_seconds` (of the plan)
     other     board from then on         second    another host measures there meanwhile, for a second
     lies      about its time             host      the process that asked is killed
-    wrong     outputs (the key is `open`)
+    wrong, nan     outputs (the key is `open`)
 
 Further keys, `warm` and `visit`, are parts of every such answer that are told instead of the true ones.
 """
@@ -127,8 +127,8 @@ def opened(self: Any, request: dict[str, Any], body: bytes) -> dict[str, Any]:
     if is_soon("full"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     answer: dict[str, Any] = real_open(self, request, body)
-    if plan.get("open") == "wrong":
-        answer["outputs"] = [value + 1.0 for value in answer["outputs"]]
+    if what := plan.get("open"):
+        answer["outputs"] = [{"wrong": value + 1.0, "nan": float("nan")}[what] for value in answer["outputs"]]
     return answer
 
 

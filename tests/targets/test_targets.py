@@ -324,9 +324,11 @@ def test_the_agent_tells_the_governors_that_its_cores_have_now(tmp_path: Path, m
         assert agent_module.state()["governor"] == agent_module.facts()["governor"] == told
 
 
-def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Board]) -> None:
-    with pytest.raises(MeasurementError, match="changed the network's output"):
-        measured(flaky({"open": "wrong"}))
+@pytest.mark.parametrize("computed", ["wrong", "nan"])
+def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Board], computed: str) -> None:
+    with pytest.raises(MeasurementError, match="changed the network's output") as caught:
+        measured(flaky({"open": computed}, patience_seconds=1.0))
+    assert not isinstance(caught.value, BoardAwayError)  # nobody waits for it to come back
 
 
 def test_times_that_do_not_fit_into_the_visit_are_refused(flaky: Callable[..., Board]) -> None:
