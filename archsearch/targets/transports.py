@@ -12,8 +12,10 @@ A new kind is one function, and its line in KINDS.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,9 +61,11 @@ def _ssh(text: str) -> tuple[str, ...]:
     if host.startswith("-"):  # an option of ssh, never a host
         raise ConfigError(f"ssh:{host}: a host was expected", hint="for example ssh:pi5 or ssh:user@board")
     # No password is asked, an unknown host is refused, and a dead line is noticed in 15 seconds. One master connection
-    # is shared by all that ssh opens to this host, where the user's configuration has no ControlPath of its own.
+    # is shared by all that this machine opens to this host. Its socket's path, to which ssh appends 17 letters, may
+    # have 107 of them, or ssh ends: ssh's own %C would be 40.
+    line_id = hashlib.sha256(f"{socket.gethostname()} {host}".encode()).hexdigest()[:12]
     options = ("BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=10", "ServerAliveInterval=5",
-               "ControlMaster=auto", "ControlPath=~/.ssh/archsearch-%C", "ControlPersist=60")  # fmt: skip
+               "ControlMaster=auto", f"ControlPath=~/.ssh/archsearch-{line_id}", "ControlPersist=60")  # fmt: skip
     return ("ssh", "-T", *(part for option in options for part in ("-o", option)), "--", host, line)
 
 

@@ -739,6 +739,16 @@ def test_local_is_this_machine_and_ssh_asks_no_password_and_trusts_no_unknown_ho
     assert shlex.split(other.argv[-1]) == ["exec", "bench/bin/python3; true", "-u", "-c", BOOTSTRAP]  # one word there
 
 
+def test_the_socket_of_a_master_connection_has_a_path_that_a_long_home_folder_leaves_room_for() -> None:
+    paths = []
+    for host in ("pi5", "user.name@board-in-the-laboratory.corp.example.com"):
+        found = parse_target(f"ssh:{host}") or pytest.fail("local")
+        (said,) = (part for part in found.argv if part.startswith("ControlPath=~/.ssh/"))
+        paths.append(said.replace("ControlPath=~", "/home/CORP.EXAMPLE.COM/maximilian.mustermann"))
+    # A socket's path has 107 letters at most (sun_path of unix(7)); while ssh makes it, a dot and 16 more (mux.c).
+    assert all("%" not in path and len(path) + 17 <= 107 for path in paths) and len(set(paths)) == 2
+
+
 def test_an_android_device_is_reached_by_a_shell_without_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
