@@ -52,8 +52,9 @@ def _command(text: str) -> tuple[str, ...]:
 
 def _far_shell(text: str) -> tuple[str, str]:
     """The device that is named, and the line for its shell that starts a Python there."""
-    device, _, python = text.partition(" ")
-    return device, f"exec {shlex.quote(python.strip() or 'python3')} -u -c {shlex.quote(BOOTSTRAP)}"
+    device, _, typed = text.partition(" ")
+    python = typed.strip().removeprefix("~/") or "python3"  # quoted, a ~ is none; the shell begins in the home folder
+    return device, f"exec {shlex.quote(python)} -u -c {shlex.quote(BOOTSTRAP)}"
 
 
 def _ssh(text: str) -> tuple[str, ...]:

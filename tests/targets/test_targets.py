@@ -737,6 +737,8 @@ def test_local_is_this_machine_and_ssh_asks_no_password_and_trusts_no_unknown_ho
     other = parse_target("ssh:pi5  bench/bin/python3; true")
     assert other is not None and other.argv[-2] == "pi5"
     assert shlex.split(other.argv[-1]) == ["exec", "bench/bin/python3; true", "-u", "-c", BOOTSTRAP]  # one word there
+    at_home = parse_target("ssh:pi5 ~/bench/bin/python3")
+    assert at_home is not None and at_home.argv[-1].startswith("exec bench/bin/python3 -u -c ")
 
 
 def test_the_socket_of_a_master_connection_has_a_path_that_a_long_home_folder_leaves_room_for() -> None:
