@@ -252,7 +252,7 @@ class PoolCheck(InNotebooks):
             why = (
                 f"these boards' latencies repeat within {_percent(worst)} only"
                 if worst > MOST_FLOOR
-                else "the five networks differ too unevenly"
+                else f"over the five networks the boards may differ by more than {_percent(MOST_OFFSET)}"
             )
             return (f"Cannot be told: {why}; measure when nothing else runs there.",)
         first, *others = (board.target for board in self.boards)

@@ -101,11 +101,22 @@ def test_the_mean_offset_has_the_t_interval_of_five_differences_of_logarithms() 
     found = of(one, replace(one, target="ssh:b", ratios=wide))  # 0 -+ 5.9 %
     assert found.verdict == "cannot be told"
     (said,) = found.sentences
-    assert said.startswith("Cannot be told: the five networks differ too unevenly")
+    assert said.startswith("Cannot be told: over the five networks the boards may differ by more than 5.0 %;")
     plain = found.plain()
     assert (plain["agrees"], plain["verdict"]) == (False, "cannot be told")
     assert plain["offsets"][0]["targets"] == ["ssh:a", "ssh:b"]
     assert plain["offsets"][0]["high_percent"] == pytest.approx(100 * math.expm1(3 * 0.019632), abs=1e-3)
+
+
+def test_boards_that_differ_evenly_by_about_the_tolerance_are_not_said_to_differ_unevenly() -> None:
+    shares = (0.046, 0.048, 0.049, 0.050, 0.052)  # of ln: mean 0.049, and 0.049 -+ 0.0028 holds ln(1.05) = 0.0488
+    ratios = tuple((a * math.exp(share), b * math.exp(share)) for share, (a, b) in zip(shares, ONE.ratios, strict=True))
+    found = of(replace(ONE, floor=0.09), replace(ONE, target="ssh:b", floor=0.09, ratios=ratios))
+    assert found.verdict == "cannot be told"
+    assert found.sentences == (
+        "Cannot be told: over the five networks the boards may differ by more than 5.0 %; measure when nothing else "
+        "runs there.",
+    )
 
 
 def simulated(generator: random.Random, *, noise: float, apart: float) -> PoolCheck:
