@@ -283,7 +283,7 @@ class Board:
         return [group, *dropped, *others[: max(0, len(others) + 1 - _MOST_GROUPS)]]
 
     def opened(self, group: int, gone: Sequence[int]) -> None:
-        """Note that a group is open now, and those of `making_room` that were sent with it no longer."""
+        """Note that a group is open now, or some of it, and those of `making_room` that were sent with it no longer."""
         self._opened = [*(other for other in self._opened if other not in (*gone, group)), group]
         self._dropped.difference_update(gone)
 
@@ -354,6 +354,7 @@ class BoardGroup:
         self._number = board.new_group(self)
         self._networks = tuple(networks)
         self._lease = lease
+        self._warm: Connection | None = None  # where all of them were opened and warmed up
         self._runs, self._run_ns = 0, 0.0  # of a burst, and what one run of every network takes; from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
@@ -434,13 +435,13 @@ class BoardGroup:
         return replace(made, waited_ns=max(0.0, time.monotonic_ns() - asked - made.held_ns))
 
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
-        cold, gone = not self._board.has_open(self._number), list[int]()
+        cold = not self._board.has_open(self._number) or self._warm is not connection
         if cold or plan.number > 0:  # anew in each visit: docs/latency.md, a process of its own
             with self._lease.shared() if self._lease is not None else nullcontext():
-                gone = self._open(connection, settings)
+                self._open(connection, settings)
         with self._lease.exclusive() if self._lease is not None else nullcontext():
             warm_ns = self._warm_up(connection, settings) if cold else 0.0
-            self._board.opened(self._number, gone)
+            self._warm = connection
             return self._timed_visit(connection, settings, plan, warm_ns)
 
     def _timed_visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan, warm_ns: float) -> Visit:
@@ -476,8 +477,8 @@ class BoardGroup:
             waited_ns=0.0,  # `visit` says
         )
 
-    def _open(self, connection: Connection, settings: LatencySettings) -> list[int]:
-        """Open all networks; the groups that the agent forgot for them."""
+    def _open(self, connection: Connection, settings: LatencySettings) -> None:
+        """Open all networks, and have the agent forget others for them."""
         gone = self._board.making_room(self._number)
         # The reference first, as here: what is opened last lies better in memory, by some percent of its latency.
         for place, network in enumerate(reversed(self._networks)):
@@ -486,13 +487,14 @@ class BoardGroup:
                 input=_put(connection, network.images.numpy().tobytes()), shape=list(network.images.shape),
                 group=self._number, threads=settings.threads, cores=settings.cores, forget=gone if place == 0 else [],
             )  # fmt: skip
+            if place == 0:  # the agent holds some of the group now, also where another of its networks is refused
+                self._board.opened(self._number, gone)
             check_same_output(
                 expected=network.expected,
                 got=torch.tensor([opened.outputs], dtype=torch.float32),
                 what=f"{network.what}: running on {self._board.target.name}",
                 hint="its runtime computes something else: another version of onnxruntime may not",
             )
-        return gone
 
     def _warm_up(self, connection: Connection, settings: LatencySettings) -> float:
         """Warm all networks up; the time that it took, without that for which another host was waited for (ns)."""

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -826,6 +827,23 @@ def test_the_agent_is_told_to_forget_networks_whose_measurement_has_gone() -> No
     assert board.making_room(kept) == [kept, number]
     board.opened(kept, [kept, number])
     assert board.making_room(kept) == [kept] and not board.has_open(number)
+
+
+def test_the_agent_is_told_to_forget_a_group_of_which_a_network_was_refused() -> None:
+    tiny = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 10))
+    network = BoardNetwork.of(tiny, what="it", settings=FEW, input_size=8, seed=0)
+    board, plan = Board(OWN), VisitPlan(number=0, bursts=2, before=0, runs=1, left_ns=1e9)
+    group = BoardGroup(board, [replace(network, expected=network.expected + 1.0), network])
+    refused = group._number
+    with pytest.raises(MeasurementError, match="changed the network's output"):
+        group.visit(FEW, plan)
+    del group
+    gc.collect()
+    next_group = BoardGroup(board, [network, network])
+    assert board.making_room(next_group._number) == [next_group._number, refused]
+    assert len(next_group.visit(FEW, plan).bursts_ns) == 2
+    assert board.making_room(next_group._number) == [next_group._number]
+    board.close()
 
 
 def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPatch) -> None:
