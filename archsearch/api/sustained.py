@@ -27,7 +27,6 @@ from archsearch.targets.board import (
     Board,
     BoardGroup,
     BoardNetwork,
-    check_cores,
     check_device_beside,
     own_agent,
     uses_own_agent,
@@ -93,7 +92,6 @@ def measure_sustained(
                 board = own_agent()
             else:
                 board = ended.enter_context(closing(Board(on_board, patience_seconds=0.0)))  # it cools down while away
-                check_cores(board, settings.cores, threads=settings.threads)
             sent = [
                 BoardNetwork.of(model, what="a network", settings=settings, input_size=size, seed=0) for model in models
             ]

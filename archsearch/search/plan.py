@@ -149,7 +149,7 @@ def plan_run(
         validation_images=len(positions[1]),
         majority_percent=float(100.0 * validation.bincount().max() / len(validation)),
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
-        facts=_facts(config, dataset, devices, input_size, runtime.command),
+        facts=_facts(config, dataset, devices, input_size, runtime.command, begun=stored is not None),
         tried=tuple(tried),
         # one on a CPU, and where somebody said how many workers there are in all
         workers_per_gpu=1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu,
@@ -327,10 +327,16 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
 
 
 def _facts(
-    config: StudyConfig, dataset: Dataset, devices: tuple[str, ...], input_size: int, command: str | None
+    config: StudyConfig,
+    dataset: Dataset,
+    devices: tuple[str, ...],
+    input_size: int,
+    command: str | None,
+    *,
+    begun: bool,
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(config, devices)
-    boards = _boards(config.latency)
+    boards = _boards(config.latency, begun=begun or config.design is not None)
     return {
         "command": command,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -359,14 +365,20 @@ def _pool_changes(old: Mapping[str, Any], settings: LatencySettings) -> list[str
     ]
 
 
-def _boards(settings: LatencySettings) -> dict[str, dict[str, str]]:
-    """What each board of the study's targets says of itself. Raises ConfigError, or MeasurementError if one is away."""
+def _boards(settings: LatencySettings, *, begun: bool = False) -> dict[str, dict[str, str]]:
+    """What each board of the study's targets says of itself.
+
+    `begun`: the study, or the one that it is a design of, is measured so already, and goes on.
+
+    Raises ConfigError, or MeasurementError if one is away.
+    """
     found = {}
     for name in settings.every_target:
         target = parse_target(name)
         if target is not None:
             with closing(Board(target)) as board:
-                check_cores(board, settings.cores, threads=settings.threads)
+                if not begun:
+                    check_cores(board, settings.cores, threads=settings.threads)
                 found[name] = dict(board.facts)
     if settings.pool:
         check_one_model({name: found[name] for name in (settings.target, *settings.pool)})

@@ -119,7 +119,7 @@ def test_another_board_than_the_study_s_runs_networks_as_boards_do_and_its_own_a
         return size_of(model)
 
     monkeypatch.setattr(sustained, "BoardNetwork", SimpleNamespace(of=sent))
-    monkeypatch.setattr(sustained, "Board", lambda _target, **_given: SimpleNamespace(close=lambda: None, facts={}))
+    monkeypatch.setattr(sustained, "Board", lambda _target, **_given: SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(sustained, "BoardGroup", lambda _board, networks: Counted(networks))
     measure_sustained("small", seconds=0.001, target=target, storage=url)
     assert {(each.target, each.backend, each.batch_on("cpu")) for each in told} == {(BOARD, "auto", batch)}
