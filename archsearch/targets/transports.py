@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LOCAL
 
-# Reads the agent's length from a line, then the agent; what follows on standard input is its own.
-BOOTSTRAP = "import sys;exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())),'agent','exec'))"
+# Ends the line that a shell's start-up files may have begun. Reads the agent's length from a line, then the agent; what
+# follows on standard input is its own.
+BOOTSTRAP = "import sys;print();exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())),'agent','exec'))"
 
 
 @dataclass(frozen=True)

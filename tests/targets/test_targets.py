@@ -480,6 +480,13 @@ def test_what_a_shell_prints_first_is_passed_over() -> None:
     line.close()
 
 
+def test_what_a_shell_prints_first_is_passed_over_without_a_newline_behind_it_too() -> None:
+    start = rf"printf '\033]0;the board\007'; exec {shlex.quote(sys.executable)} -u -c {shlex.quote(BOOTSTRAP)}"
+    line = Connection(Target(name="command:title", argv=("/bin/sh", "-c", start)), connect_seconds=30.0)
+    assert line.hello.facts["onnxruntime"]
+    line.close()
+
+
 def test_a_machine_of_many_cores_that_has_run_for_weeks_is_a_board() -> None:
     # All cores' seconds since the start: 64 cores for 30 days are 64 x 30 x 86,400 = 165,888,000.
     line = Connection(fake(HELLO.replace("'state':{}", "'state':{'cpu_seconds':[165888000.0,90000.5,0.25]}")))
