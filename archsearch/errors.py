@@ -16,8 +16,8 @@ ArchsearchError          what went wrong, and what to do (`hint`)
     ├── NothingStoredError       there is no database, or no study in it yet
     └── StudyChangedError a study of that name exists with another space or protocol
 
-Six stand where they are raised: `targets.wire.BoardAwayError`, a MeasurementError, AgentEndsError and BoardChangedError,
-which are one; and of `search`, below the root itself, CommonFailureError, WorkersFailedError and SpaceUsedUpError.
+Six stand where they are raised: `targets.wire.BoardAwayError`, a MeasurementError, AgentEndsError and
+BoardChangedError, which are one; and of `search`, below the root itself, CommonFailureError, WorkersFailedError and SpaceUsedUpError.
 """
 
 from __future__ import annotations
