@@ -17,7 +17,8 @@ ArchsearchError          what went wrong, and what to do (`hint`)
     └── StudyChangedError a study of that name exists with another space or protocol
 
 Six stand where they are raised: `targets.wire.BoardAwayError`, a MeasurementError, AgentEndsError and
-BoardChangedError, which are one; and of `search`, below the root itself, CommonFailureError, WorkersFailedError and SpaceUsedUpError.
+BoardChangedError, which are one; and of `search`, below the root itself, CommonFailureError, WorkersFailedError and
+SpaceUsedUpError.
 """
 
 from __future__ import annotations
