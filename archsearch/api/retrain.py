@@ -211,7 +211,7 @@ def retrain(
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
         raise ConfigError("several processes train together without torch.compile", hint="leave one of them out")
-    if device.startswith("cuda:") and world.size > 1:
+    if world.size > 1 and str(device).startswith("cuda:"):
         raise ConfigError(
             f"device {device}: of several processes each trains on the GPU of its place",
             hint="the device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are",
