@@ -29,6 +29,7 @@ from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.training.precision import usual_precision
+from archsearch.validation import whole
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def plan_study(
             f"study '{study.name}' is given opened, and what is run is read from a YAML file",
             hint=f"name it, or its file: archsearch.run('{study.name}')",
         )
-    changes = read_overrides(overrides)
+    changes, seed = read_overrides(overrides), whole(seed, "seed")
     for key, value in (("trials", trials), ("seed", seed), ("workers", runtime.workers)):
         if value is not None and key in changes:
             raise OverrideError(key, "it is given as an argument, too", hint="leave one out")

@@ -255,7 +255,7 @@ def test_a_key_of_a_study_is_not_given_as_an_override_and_as_an_argument(key: st
 def test_what_one_would_have_typed_is_stored_with_a_study_that_python_begins(tmp_path: Path) -> None:
     path, asked = tmp_path / "mine.yaml", {"proxy.epochs": 3, "restrict": {"width": [0.5, 1.0]}, "sampler": "random"}
     path.write_text("space: shufflenet_v2\ndataset: digits\nproxy: {validation_images: 300}\n")
-    planned = archsearch.plan(path, overrides=asked, seed=4, data_dir=tmp_path / "my data")
+    planned = archsearch.plan(path, overrides=asked, seed=np.int64(4), data_dir=tmp_path / "my data")
     *begun, where, place = shlex.split(planned.facts["command"])
     assert begun[:4] == ["archsearch", "run", "--study", str(path)]
     assert set(begun[4::2]) == {"--set"} and read_overrides(begun[5::2]) == {**asked, "seed": 4}
@@ -371,6 +371,7 @@ def test_a_whole_number_of_numpy_is_taken_as_pythons_own(
         (lambda _: archsearch.measure("shufflenet_v2_x0_5", threads=1.5, device="cpu"), "threads 1.5"),
         (lambda _: archsearch.guidelines(["1"], batch=1.5, device="cpu"), "batch 1.5"),
         (lambda _: archsearch.plan("quickstart", trials=7.5), "trials 7.5"),
+        (lambda _: archsearch.plan("quickstart", seed=0.5), "seed 0.5"),
         (lambda _: archsearch.create_model("shufflenet_v2_x0_5", seed=0.5), "seed 0.5"),
     ],
 )
