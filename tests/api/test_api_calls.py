@@ -517,7 +517,7 @@ def test_a_retraining_leaves_the_threads_of_whoever_called_it(
     try:
         torch.set_num_threads(2)
         with pytest.raises(ArchsearchError, match="trained"):
-            archsearch.retrain(study, trial=3, device="cpu", threads=1)
+            archsearch.retrain(study, trial=3, device=torch.device("cpu"), threads=1)  # type: ignore[arg-type]
         assert (had, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
