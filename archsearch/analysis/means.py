@@ -149,6 +149,7 @@ def _mean_latency(latencies: Sequence[Latency]) -> Latency:
         half_split_difference=max(latency.half_split_difference for latency in latencies),
         converged=all(latency.converged for latency in latencies),
         contended=any(latency.contended for latency in latencies),
+        state=next((latency.state for latency in latencies if latency.throttled), latencies[0].state),
         n=sum(latency.n for latency in latencies),
         bursts=sum(latency.bursts for latency in latencies),
         measure_seconds=sum(latency.measure_seconds for latency in latencies),

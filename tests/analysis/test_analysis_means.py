@@ -57,3 +57,15 @@ def test_a_further_board_that_failed_with_the_first_seed_has_the_mean_of_the_oth
     assert mean.latency is not None
     (further,) = mean.latency.also
     assert (further.by, further.p10_ms) == ("ssh:pi5", pytest.approx(25.0))
+
+
+def test_a_mean_of_which_one_seed_was_measured_while_the_board_slowed_itself_down_says_so() -> None:
+    latencies = [make_latency(5.0, state={"throttled": "no"})]
+    latencies.append(make_latency(6.0, contended=True, state={"throttled": "yes"}))
+    records = [
+        replace(make_record(trial, arch_id="a" * 12, seed=trial), point="one", latency=latency)
+        for trial, latency in enumerate(latencies)
+    ]
+    (mean,) = means_of(records)
+    assert mean.latency is not None
+    assert (mean.latency.contended, mean.latency.throttled) == (True, True)
