@@ -424,7 +424,7 @@ class SampleReport:
         if loose:
             yield f"{loose} of the {len(self.networks)} sampled networks did not converge"
         if any(network.contended for network in self.networks):
-            yield "the sample: another process may have used the device meanwhile"
+            yield "the sample: another process may have used the device meanwhile, or the board slowed itself down"
 
 
 @dataclass(frozen=True, kw_only=True)
