@@ -174,7 +174,7 @@ def test_the_panel_knows_cost_curve_parts_and_command_of_each_network(make_recor
     assert found["baselines"] == {"shufflenet_v2": "variant_0"}
 
 
-def test_a_study_that_was_begun_in_python_was_run_with_no_command(make_study: Study, make_data: Data) -> None:
+def test_a_study_of_which_no_command_is_known_was_run_with_none(make_study: Study, make_data: Data) -> None:
     _, typed, _ = rendered(make_data(make_study(), facts={"command": "archsearch run"}))
     _, called, _ = rendered(make_data(make_study(), facts={"command": None}))
     assert "Run with" in typed and "Run with" not in called
