@@ -313,8 +313,8 @@ def _check_alike(chosen: Chosen, world: World, *, study: str) -> None:
     first = int(world.told(lambda: float(own)))
     if first != own:
         raise TrainingError(
-            f"processes that train together chose two networks of study '{study}', which got on meanwhile: the first "
-            f"one {first:012x}, this one {chosen.spec.arch_id}, {chosen.label}",
+            f"processes that train together chose two networks of study '{study}', which went on meanwhile: the "
+            f"first one {first:012x}, this one {chosen.spec.arch_id}, {chosen.label}",
             hint="name the network by its trial's number (in a terminal: --trial N)",
         )
 
