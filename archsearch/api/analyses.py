@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -128,7 +129,7 @@ def ablation_result(made: StoredStudy, *, spread: str = "own") -> Ablation:
     """
     design = made.design
     if design is None or design.purpose != "ablation" or not design.points:
-        raise ConfigError(f"study '{made.name}' is no ablation", hint=f"archsearch ablate --study {made.name}")
+        raise ConfigError(f"study '{made.name}' is no ablation", hint=shlex.join(["archsearch", "ablate", *made.named]))
     check_spread(spread)
     return ablation_of(
         made.records,

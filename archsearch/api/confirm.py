@@ -120,7 +120,9 @@ def plan_confirm(
 def confirm_result(study: Study, made: Study) -> Confirmed:
     """What a stored confirmation of a study's front found so far. Raises ConfigError if `made` is none."""
     if made.design is None or made.design.purpose != "confirm":
-        raise ConfigError(f"study '{made.name}' confirms no front", hint=f"archsearch confirm --study {study.name}")
+        raise ConfigError(
+            f"study '{made.name}' confirms no front", hint=shlex.join(["archsearch", "confirm", *study.named])
+        )
     return study.confirmed_by(made, made.design)
 
 
