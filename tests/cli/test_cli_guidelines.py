@@ -158,7 +158,7 @@ def test_a_study_of_more_threads_finds_the_guidelines_of_as_many(
         (("--threads", "5"), "threads 5: 1 to 4 CPU cores may be used here"),
         (("--cores", "big"), "cores big: only a target's are chosen"),
         (("--precision", "fp8"), "unknown precision 'fp8'"),
-        (("--target", "command:python3", "--precision", "fp16"), "precision fp16: a target runs fp32 alone"),
+        (("--target", "command:python3", "--precision", "fp16"), "'onnxruntime' does not run in fp16 on 'cpu'"),
     ],
 )
 def test_conditions_that_do_not_go_together_are_refused(
