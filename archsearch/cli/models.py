@@ -129,14 +129,12 @@ def retrain(
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
-    from archsearch.api.stored import check_rule
     from archsearch.api.study import open_study
     from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
     from archsearch.training.protocols import protocol_for
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
-    check_rule(select, trial)
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -345,7 +343,6 @@ def export(
     archsearch export --trial best --with-preprocessing
     archsearch export --trial runs/quickstart/retrain/ARCH_ID --format torch-export --out model.pt2
     """
-    from archsearch.api.stored import check_rule
     from archsearch.api.study import open_study
     from archsearch.resources import is_file
 
@@ -353,7 +350,6 @@ def export(
         named = {"study": study is not None, "select": select.strip() != _USUAL_RULE, "storage": storage is not None}
         check_read(f"the folder {trial} is a network of its own", **named, untrained=untrained)
     else:
-        check_rule(select, trial)
         open_study(study, storage=storage).choose(trial, rule=select)  # a wrong name is said before torch is imported
     with doing("reading the network", still=True) as say:
         from archsearch.api.export import export as write
