@@ -25,9 +25,9 @@ from archsearch.models.variants import find_variant
 from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import load_study
 from archsearch.store.database import Database
+from archsearch.store.rows import latency_to_row, score_to_row
 from archsearch.store.schema import TrialRow
 from archsearch.store.studies import enter_study, find_study, fix_reference_latency, fix_reference_point
-from archsearch.store.trials import latency_to_row, score_to_row
 
 STORED = Path(__file__).parents[2] / "benchmarks" / "data" / "cifar10_random.json.gz"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
