@@ -47,9 +47,12 @@ def data(
         check_format(out, (".yaml", ".yml"))
     with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
+    if not json:
+        tell(found, json=False, limit=limit, of_each=True)
     if out is not None:
         write_study(found, out)
-    tell(found, json=json, limit=limit, of_each=True)
+    if json:  # the object when all is done, or nothing
+        tell(found, json=True)
     if out is not None:
         error_console.print(f"wrote {out}: {_typed('run', '--study', str(out), data_dir=data_dir)}", markup=False)
     elif not json and found.study is not None:

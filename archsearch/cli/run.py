@@ -130,7 +130,7 @@ def run(
     archsearch run --study cifar100 --trials 200
     archsearch run --study cifar10_cpu --max-latency 2.5 --max-params 1000000
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
-    archsearch run --study quickstart --target ssh:pi5
+    archsearch run --study quickstart --target ssh:pi5 --set name=pi
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50 --log tensorboard:logs
     """
     from archsearch.overrides import read_overrides
