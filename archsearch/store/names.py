@@ -47,7 +47,10 @@ def choice_names(url: str | None, study: str) -> tuple[str, ...]:
 def _rows(url: str | None, query: str, *values: str) -> list[tuple[str, ...]]:
     """What a database answers; nothing if it is not SQLite, not there, or cannot be read."""
     url = url or DEFAULT_URL
-    path = Path(url.removeprefix(_SQLITE).partition("?")[0])
+    try:
+        path = Path(url.removeprefix(_SQLITE).partition("?")[0]).expanduser()  # as `database.normal_url` does
+    except RuntimeError:  # there is no such home folder
+        return []
     if not url.startswith(_SQLITE) or not path.is_file():
         return []
     # Where nobody has it open nothing changes, and SQLite need not make the files that readers and writers share.

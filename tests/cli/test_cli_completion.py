@@ -132,6 +132,14 @@ def test_a_design_offers_its_networks_and_stands_for_its_study_where_none_is_nam
     assert trial_names(None, "small.confirm-000000") == ((0, "def"),)
 
 
+def test_names_of_a_database_below_the_home_folder_are_offered_by_its_tilde_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert trial_names("sqlite:///~/runs/archsearch.db", "small") == ((0, "shufflenet_v2_x0_5"), (1, "abc"))
+    assert trial_names("sqlite:///~nobody-is-called-so/archsearch.db", "small") == ()
+
+
 def test_a_database_is_only_read_and_one_that_is_damaged_offers_nothing_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
