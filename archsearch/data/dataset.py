@@ -16,7 +16,7 @@ def nothing_to_say() -> tuple[str, ...]:
 
 
 def nothing_to_check() -> None:
-    """`check_test` of a dataset that has its test split for certain, or is never tested."""
+    """`check_test` of a dataset that has its test split for certain, or needs none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -104,7 +104,7 @@ class RunCallbacks:
         """Called once, with the study as it is stored, before its workers start."""
 
     def decoded(self, done: int, pictures: int) -> None:
-        """So many pictures are decoded, which is done once, before workers start."""
+        """So many pictures are decoded, which is done once, before `begun`."""
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A trial of this number has done an epoch of its training: each epoch of a running trial, in order.
