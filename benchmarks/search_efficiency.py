@@ -28,7 +28,7 @@ from surrogate import DATA, Study, load
 from archsearch.files import write_atomically
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import distribution
-from archsearch.search.samplers import Points
+from archsearch.search.samplers.points import Points
 from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.stopping.rules import make_rule
 

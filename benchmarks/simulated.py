@@ -18,8 +18,8 @@ from surrogate import Evaluated, Study
 
 from archsearch.analysis.pareto import hypervolume, non_dominated
 from archsearch.search.optuna_study import distribution
-from archsearch.search.samplers import Points, make_sampler
-from archsearch.search.samplers.points import EARLY_STOP
+from archsearch.search.samplers import make_sampler
+from archsearch.search.samplers.points import EARLY_STOP, Points
 from archsearch.search.stopping.base import Curve, Decision, StoppingRule
 
 _RANDOM_AFTER_REPEATS = 3  # as archsearch.search.worker

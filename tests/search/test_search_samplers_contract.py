@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from archsearch.search.optuna_study import distribution
-from archsearch.search.samplers import SAMPLERS, Points, make_sampler
+from archsearch.search.samplers import SAMPLERS, make_sampler
+from archsearch.search.samplers.points import Points
 from archsearch.space.search_space import SearchSpace, load_space
 
 # 192 suggestions; `head.hidden` changes the network only where there is a hidden layer.

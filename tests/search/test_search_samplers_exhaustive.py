@@ -11,14 +11,9 @@ from optuna.trial import TrialState
 
 from archsearch.errors import ConfigError
 from archsearch.search.optuna_study import distribution
-from archsearch.search.samplers import (
-    LARGEST_SPACE,
-    Points,
-    SpaceUsedUpError,
-    check_left,
-    check_sampler,
-    make_sampler,
-)
+from archsearch.search.samplers import SpaceUsedUpError, check_left, check_sampler, make_sampler
+from archsearch.search.samplers.exhaustive import LARGEST_SPACE
+from archsearch.search.samplers.points import Points
 from archsearch.space.search_space import load_space
 
 # 12 suggestions of 9 networks: without a hidden layer its two widths are the same network (3 of 6).

@@ -12,9 +12,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from archsearch.search.samplers import Points, make_sampler
+from archsearch.search.samplers import make_sampler
 from archsearch.search.samplers.guided import MOST_FITTED, Belief
-from archsearch.search.samplers.points import Seen, seen_in, waiting_before
+from archsearch.search.samplers.points import Points, Seen, seen_in, waiting_before
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     **{f"size{index}": IntDistribution(0, 6) for index in range(4)},

@@ -17,7 +17,6 @@ from optuna.study import Study
 
 from archsearch.errors import ArchsearchError
 from archsearch.registry import Registry
-from archsearch.search.samplers.exhaustive import LARGEST_SPACE as LARGEST_SPACE
 from archsearch.search.samplers.exhaustive import ExhaustiveSampler, check_size
 from archsearch.search.samplers.points import Points
 
