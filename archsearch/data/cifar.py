@@ -121,7 +121,7 @@ def _explained(name: Name, data_dir: Path, error: Exception, *, download: bool) 
     if isinstance(error, OSError) and error.filename is not None and not isinstance(error, urllib.error.URLError):
         return DataError(
             f"dataset '{name}': {data_dir} cannot be used: {error}",
-            hint="give a data_dir that you may write (in a terminal: --data-dir)",
+            hint="give a data_dir that you may write, on a disk that locks files (in a terminal: --data-dir)",
         )
     if archive.is_file() and not check_integrity(archive, base.tgz_md5):
         return DataError(

@@ -166,7 +166,8 @@ def test_a_data_folder_in_which_files_cannot_be_locked_is_named_and_no_archive_i
     monkeypatch.setattr("fcntl.flock", refused)
     with pytest.raises(DataError, match=r"d cannot be used: .*files cannot be locked there") as caught:
         load_dataset("cifar10", data_dir=tmp_path / "d")
-    assert caught.value.hint == "give a data_dir that you may write (in a terminal: --data-dir)"
+    hint = "give a data_dir that you may write, on a disk that locks files (in a terminal: --data-dir)"
+    assert caught.value.hint == hint
 
 
 ASK = """
