@@ -362,13 +362,14 @@ class TrialNews:
             return
         fresh = [each for each in records if each.status is not TrialStatus.RUNNING and each.trial not in self._ended]
         done = curves_so_far(self._database, self._study_id, ended=[record.trial for record in fresh])
+        ends = {record.trial: load_record(self._database, self._study_id, record.trial) or record for record in fresh}
+        for trial, ended in ends.items():
+            if ended.score is not None and ended.status is not TrialStatus.REPLAY:
+                done[trial] = ended.score.curve  # what is kept of a training may be an earlier state of it
         for trial, curve in done.items():
             self._tell_epochs(trial, curve)
-        for record in fresh:
-            ended = load_record(self._database, self._study_id, record.trial) or record
-            if ended.score is not None and ended.status is not TrialStatus.REPLAY:
-                self._tell_epochs(ended.trial, ended.score.curve)
-            self._ended.add(record.trial)
+        for trial, ended in ends.items():
+            self._ended.add(trial)
             self._callbacks.trial_ended(ended)
 
     def _tell_epochs(self, trial: int, curve: tuple[Epoch, ...]) -> None:

@@ -154,7 +154,7 @@ def test_a_study_without_a_complete_trial_says_so(new_workplace: object, monkeyp
     assert json.loads(looked.stdout)["front"] == []
     drawn = workplace.type("pareto", "--plot")
     assert drawn.returncode == 1
-    assert "archsearch run --study tiny" in drawn.stderr
+    assert "archsearch run --study ./tiny.yaml" in drawn.stderr
     assert not (workplace.folder / "runs" / "tiny" / "pareto.html").exists()
     assert "no network to take yet: the study has no trials" in workplace.type("pareto").stdout
     trained = workplace.type("retrain", "--trial", "best")
