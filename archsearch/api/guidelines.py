@@ -140,8 +140,8 @@ def guidelines(
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
     from archsearch.api import guideline_measure as measuring
-    from archsearch.api.measure import measured_where
     from archsearch.latency.fingerprint import device_fingerprint
+    from archsearch.search.devices import measured_where
     from archsearch.targets.board import Board, check_backend, check_cores, measure_on
 
     batch, networks = whole(batch, "batch"), whole(networks, "networks")

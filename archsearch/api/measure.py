@@ -17,13 +17,12 @@ from archsearch.api.networks import FoundNetwork, enough_memory, find_network, f
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
-from archsearch.latency.settings import CORES, LOCAL, MOST_SECONDS, LatencySettings
+from archsearch.latency.settings import LOCAL, MOST_SECONDS, LatencySettings
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
-from archsearch.search.devices import training_threads, worker_devices
+from archsearch.search.devices import measured_where
 from archsearch.table import Column, InNotebooks, Marked, Table, json_as
-from archsearch.targets.board import Board, check_backend, check_cores, check_device_beside, measure_on
-from archsearch.targets.transports import Target, parse_target
+from archsearch.targets.board import Board, check_backend, check_cores, measure_on
 from archsearch.text import plural
 from archsearch.validation import check_seconds, whole
 
@@ -299,22 +298,6 @@ def _built(network: FoundNetwork) -> nn.Module:
     """Fresh weights: a latency does not depend on them. Raises BuildError."""
     with enough_memory(f"{network.name} cannot be built at {network.input_size}x{network.input_size}"):
         return network.build(seed=0)
-
-
-def measured_where(target: str, device: str, *, threads: int, cores: str) -> tuple[Target | None, str]:
-    """The board, None for this machine, and the torch device. Raises ConfigError for what does not go together."""
-    on_board = parse_target(target)
-    check_device_beside(on_board, device)
-    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
-    if cores not in CORES:
-        raise UnknownNameError("kind of cores", cores, CORES)
-    if on_board is None and cores != "all":
-        raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
-    if threads < 1:
-        raise ConfigError(f"threads must be at least 1, got {threads}")
-    if on_board is None and where == "cpu":
-        training_threads(threads, processes=1)  # no more than there are cores: they would wait for each other
-    return on_board, where
 
 
 def _settings(

@@ -23,8 +23,8 @@ from archsearch.latency.watch import DeviceWatch
 from archsearch.models.families import build
 from archsearch.search.devices import worker_devices
 from archsearch.search.variants import scaled
-from archsearch.targets.board import Board, BoardGroup, BoardNetwork, check_device_beside, own_agent, uses_own_agent
-from archsearch.targets.transports import parse_target
+from archsearch.targets.board import Board, BoardGroup, BoardNetwork, own_agent, uses_own_agent
+from archsearch.targets.transports import check_device_beside, parse_target
 
 _BURSTS = 4  # of each network in a turn
 _ENDLESS_NS = 10**15

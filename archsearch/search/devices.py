@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.host import usable_cores
+from archsearch.latency.settings import CORES
+from archsearch.targets.transports import Target, check_device_beside, parse_target
 
 _MOST_CPU_WORKERS = 8  # each holds the dataset and a torch of its own; more are had by asking for them
 
@@ -66,3 +68,19 @@ def training_threads(threads: int | None, *, processes: int) -> int:
     if asked.isdecimal() and int(asked) > 0:
         return min(int(asked), cores)
     return max(1, cores // processes)
+
+
+def measured_where(target: str, device: str, *, threads: int, cores: str) -> tuple[Target | None, str]:
+    """The board, None for this machine, and the torch device. Raises ConfigError for what does not go together."""
+    on_board = parse_target(target)
+    check_device_beside(on_board, device)
+    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
+    if cores not in CORES:
+        raise UnknownNameError("kind of cores", cores, CORES)
+    if on_board is None and cores != "all":
+        raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
+    if threads < 1:
+        raise ConfigError(f"threads must be at least 1, got {threads}")
+    if on_board is None and where == "cpu":
+        training_threads(threads, processes=1)  # no more than there are cores: they would wait for each other
+    return on_board, where

@@ -666,12 +666,6 @@ def check_cores(board: Board, cores: str, *, threads: int) -> None:
         )
 
 
-def check_device_beside(board: Target | None, device: str) -> None:
-    """Raises ConfigError for a device that nothing would be run on: a board has one of its own."""
-    if board is not None and str(device) not in ("auto", "cpu"):
-        raise ConfigError(f"device {device}: {board.name} runs networks on its own CPU", hint="leave one of them out")
-
-
 def _put(connection: Connection, content: bytes) -> str:
     """Send what the agent does not have yet; its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()

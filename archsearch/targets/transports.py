@@ -93,3 +93,9 @@ def parse_target(text: str) -> Target | None:
     if shutil.which(argv[0]) is None:
         raise ConfigError(f"target '{text}': the program '{argv[0]}' was not found", hint="install it, or check PATH")
     return Target(name=text, argv=argv, ends_whole=kind == "command")
+
+
+def check_device_beside(board: Target | None, device: str) -> None:
+    """Raises ConfigError for a device that nothing would be run on: a board has one of its own."""
+    if board is not None and str(device) not in ("auto", "cpu"):
+        raise ConfigError(f"device {device}: {board.name} runs networks on its own CPU", hint="leave one of them out")
