@@ -257,9 +257,22 @@ def judge(given: argparse.Namespace) -> None:
     from archsearch.data.catalog import load_dataset
 
     judged: dict[tuple[int, str, float], tuple[int, list[Spec]]] = {}
+    own: list[dict[str, Any]] = []
     for seed in range(given.seeds):
         for arm in ARMS:
             found = evaluated(arm, seed, given)
+            own += [
+                {
+                    "seed": seed,
+                    "arm": arm,
+                    "seconds": each.seconds,
+                    "network": each.spec.arch_id,
+                    "choices": each.spec.choices(),
+                    "error_percent": each.error_percent,
+                    "latency_ms": each.latency_ms,
+                }
+                for each in sorted(found, key=lambda each: each.seconds)
+            ]
             minutes = json.loads((given.out / f"{arm}-{seed}.json").read_text(encoding="utf-8"))["minutes"]
             for share in SHARES:
                 known = [each for each in found if each.seconds <= 60.0 * minutes * share]
@@ -287,7 +300,7 @@ def judge(given: argparse.Namespace) -> None:
     report(rows)
     if given.results is not None:
         facts = {"corner": corner, "protocol": given.protocol, "epochs": given.epochs, "judge_seeds": given.judge_seeds}
-        write_atomically(given.results, json.dumps({**facts, "rows": rows}, indent=1).encode())
+        write_atomically(given.results, json.dumps({**facts, "rows": rows, "evaluated": own}, indent=1).encode())
 
 
 def _errors(specs: Sequence[Spec], given: argparse.Namespace) -> dict[str, float]:
