@@ -374,7 +374,7 @@ def networks_table(
 
     Args:
         recommended: trial of the network to take, which is marked.
-        flagged: `arch_id` of networks whose latency is in doubt, beside those that did not converge.
+        flagged: `arch_id` of networks whose latency is in doubt, beside those that did not converge or were contended.
         numbers: of trials that have one in the figure.
         wide: whether only pages show the table.
     """
@@ -384,11 +384,11 @@ def networks_table(
         return row.record.trial == recommended
 
     def doubtful(row: FrontRow) -> bool:
-        return row.record.arch_id in flagged or not row.latency.converged
+        return row.record.arch_id in flagged or not row.latency.converged or row.latency.contended
 
     marks = (
         ("*: recommended", any(map(is_recommended, rows))),
-        ("?: latency in doubt (not converged, or flagged)", any(map(doubtful, rows))),
+        ("?: latency in doubt (not converged, flagged, or measured beside other work)", any(map(doubtful, rows))),
         ("+: not every operator was counted", any(row.cost.unsupported_ops for row in rows)),
     )
     legend = "; ".join(mark for mark, occurs in marks if occurs)

@@ -164,7 +164,7 @@ def retrain(
         """Said once what is typed has been checked."""
         nonlocal said
         said = True
-        rule = f" (best by {select})" if trial == "best" else ""
+        rule = f" (best: {select})" if trial == "best" else ""
         which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
         told.print(f"study '{opened.name}': {which}", markup=False)
         if trial == "best" and select.strip() == _USUAL_RULE:

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.analysis.study_front import StudyFront
-from archsearch.latency.settings import AUTO, LOCAL
+from archsearch.latency.settings import LatencySettings
 from archsearch.plots.ablation import ablation_figure
 from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
@@ -67,7 +67,7 @@ class Plot:
 
     def typed_for_device(self, config: Mapping[str, Any]) -> str:
         """What to type for the result of the device, or the board, that a study of this configuration measures on."""
-        usual = {"target": LOCAL, "backend": AUTO, "precision": AUTO, "threads": 1, "cores": "all"}
+        usual = LatencySettings().model_dump(include={"target", "backend", "precision", "threads", "cores"})
         asked = {
             key: str(value) for key, value in (config.get("latency") or {}).items() if value != usual.get(key, value)
         }

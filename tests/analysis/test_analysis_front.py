@@ -69,6 +69,15 @@ def test_rows_are_sorted_by_latency_and_marked(make_record: Make) -> None:
     assert front.hypervolume_share == pytest.approx(340 / 900)
 
 
+def test_a_latency_beside_other_work_is_marked_as_in_doubt(make_record: Make) -> None:
+    quiet, beside = make_record(0, top1=70, p10=9), make_record(1, top1=50, p10=2)
+    assert beside.latency is not None
+    beside = replace(beside, latency=replace(beside.latency, contended=True))
+    table = networks_table(front_of([quiet, beside]).rows, title="")
+    assert [line.count("?") for line in str(table).splitlines() if line.split()[:1] in (["0"], ["1"])] == [1, 0]
+    assert "measured beside other work" in table.note
+
+
 def test_the_table_for_programs_has_no_mark_inside_a_name(make_record: Make) -> None:
     searched, published = (replace(make_record(0), arch_id="90eab1590829"), replace(make_record(1), arch_id="af7b"))
     front = front_of([searched, replace(published, variant="shufflenet_v2_x0_5")])

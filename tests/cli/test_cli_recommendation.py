@@ -111,7 +111,7 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
         shown = (sentence, found.reason) if text in (run, pareto) else found.sentences
         assert all(each in text for each in shown)
     assert retrain.code == 1  # where it would begin to train
-    assert re.search(rf"^study '{re.escape(opened.name)}': {re.escape(label)} \(best by recommended\)", retrain.out)
+    assert re.search(rf"^study '{re.escape(opened.name)}': {re.escape(label)} \(best: recommended\)", retrain.out)
 
     marked = [line for line in pareto.splitlines() if re.search(r"\S \*  ", line)]
     assert len(marked) == 1 and str(trial) in marked[0].split()[:2]
