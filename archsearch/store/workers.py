@@ -130,31 +130,25 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
         silent = _clock(session) - timedelta(seconds=GRACE_SECONDS)
         alive_since = datetime.min if _server_start(session) > silent else silent
-    one_machine = database.sqlite_file is not None
+    here, one_machine = host_name(), database.sqlite_file is not None
     slept = _AWAKENING.seen() > utc_now() - timedelta(seconds=GRACE_SECONDS)
-    return frozenset(row.id for row in rows if _is_alive(row, alive_since, one_machine=one_machine, slept=slept))
+    return frozenset(row.id for row in rows if _is_alive(row, here, alive_since, one_machine=one_machine, slept=slept))
 
 
-def _is_alive(row: WorkerRow, alive_since: datetime, *, one_machine: bool, slept: bool) -> bool:
-    here = host_name()
+def _is_alive(row: WorkerRow, here: str, alive_since: datetime, *, one_machine: bool, slept: bool) -> bool:
     if row.host == here:
         began = process_start(row.pid)
         if began is None:
             return False
         if began and row.process_start:
             return began == row.process_start
-    if one_machine and _is_of_an_earlier_start(row.host, here):
+    (name, start), (own_name, own_start) = _name_and_start(row.host), _name_and_start(here)
+    told = _UNKNOWN not in (start, own_start)
+    if one_machine and told and name == own_name and start != own_start:  # this machine's, but of another start of it
         return False
-    start, own_start = _name_and_start(row.host)[1], _name_and_start(here)[1]
-    if slept and (one_machine or row.host == here or start == own_start != _UNKNOWN):
+    if slept and (one_machine or row.host == here or (told and start == own_start)):
         return True
     return row.last_seen > alive_since
-
-
-def _is_of_an_earlier_start(host: str, here: str) -> bool:
-    """Whether a `host_name` is this machine's, but of another start of it."""
-    (name, start), (own_name, own_start) = _name_and_start(host), _name_and_start(here)
-    return name == own_name and start != own_start and _UNKNOWN not in (start, own_start)
 
 
 def _name_and_start(host: str) -> tuple[str, str]:
