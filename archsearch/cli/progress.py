@@ -323,9 +323,9 @@ class RetrainDisplay(_Display):
         """Show one finished epoch."""
         done = self._done(seed, epoch.epoch)
         self._trained += self._costs[self._place]
-        own = self.elapsed_seconds - self._last_end
-        self._beside -= max(0.0, epoch.train_seconds - own)  # an earlier call had begun it
-        self._begins, self._last_end = False, self.elapsed_seconds
+        now = self.elapsed_seconds
+        self._beside -= max(0.0, epoch.train_seconds - (now - self._last_end))  # an earlier call had begun it
+        self._begins, self._last_end = False, now
         seconds = (self._last_end - self._beside) / self._trained * (self._total - done)
         left = f", {rough_duration(seconds)} left" if seconds >= 1 else ""
         self._last = Text(
