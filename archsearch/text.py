@@ -23,9 +23,9 @@ def plural(number: object, noun: str) -> str:
     return f"{shown} {noun}{'' if shown == '1' else 's'}"
 
 
-def span_text(counts: Sequence[int]) -> str:
-    """The least and the most of them, `200 to 1,400`; one number where they are equal."""
-    return " to ".join(dict.fromkeys((f"{min(counts):,}", f"{max(counts):,}")))
+def span_text(values: Sequence[float], form: str = ",") -> str:
+    """The least and the most of them in a format, `200 to 1,400`; one number where both are written alike."""
+    return " to ".join(dict.fromkeys(format(end, form) for end in (min(values), max(values))))
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, v
 from archsearch.designs import Design
 from archsearch.records import Record
 from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, json_as, plain, table_of
-from archsearch.text import capitalised, count_text, plural, significant
+from archsearch.text import capitalised, count_text, plural, significant, span_text
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
 
@@ -215,8 +215,7 @@ class StudyFront(InNotebooks, Front):
             margin for row in self.members if (margin := counting_margin_points(row.score, row.score)) is not None
         ]
         # of two networks of other accuracies it lies between those of two of equal ones
-        ends = dict.fromkeys(f"{margin:.1f}" for margin in (min(margins), max(margins))) if margins else {}
-        chance = f": differences below {' to '.join(ends)} points may be chance" if ends else ""
+        chance = f": differences below {span_text(margins, '.1f')} points may be chance" if margins else ""
         records = [row.record for row in self.rows]
         said = condition_parts(records, dataset=self.dataset, device_name=self.device_name, chance=chance)
         guessing = guessing_text(self.conditions, self.num_classes) if self.num_classes else ""

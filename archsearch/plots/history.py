@@ -13,7 +13,7 @@ from archsearch.plots import style
 from archsearch.plots.ranges import percent_range
 from archsearch.plots.traces import add_line, add_lines, add_points, hover, said, thinned, thinned_line
 from archsearch.records import Score
-from archsearch.text import plural, shorten
+from archsearch.text import plural, shorten, span_text
 
 MOST_CURVES = 600
 _NAMED = 12  # curves with a legend entry of their own, of each kind
@@ -158,12 +158,11 @@ def retraining_figure(scores: Sequence[Score], *, title: str, width: int = 1100,
     Those without a stored curve are counted in the heading.
     """
     drawn = [score for score in scores if score.curve]
-    ends = sorted(score.top1_percent for score in scores)
     parts = [
         " / ".join(sorted({score.protocol for score in scores})),
         plural(" / ".join(map(str, sorted({score.epochs for score in scores}))), "epoch"),
         plural(len(scores), "training"),
-        f"top-1 at the end {' to '.join(dict.fromkeys((f'{ends[0]:.2f}', f'{ends[-1]:.2f}')))} %",
+        f"top-1 at the end {span_text([score.top1_percent for score in scores], '.2f')} %",
         f"{len(scores) - len(drawn)} without a stored curve" if len(drawn) < len(scores) else "",
     ]
     heading, top = style.heading(title, (" · ".join(filter(None, parts)),), (), width=width, height=height)
