@@ -26,7 +26,6 @@ def make_report(study: StoredStudy, *, command: str | None = None, figures: bool
     """
     results = {name: find(study) for name, find in ANALYSES.items() if figures or name in _IN_WORDS}
     made = [each for each in study.designs("ablation") if each.design is not None and each.design.points]
-    _, _, *elsewhere = study.named  # `--storage` with its URL, where it is not the default
     data = ReportData(
         results=results,
         records=study.records_with_curves if figures else study.records,
@@ -36,7 +35,6 @@ def make_report(study: StoredStudy, *, command: str | None = None, figures: bool
         reference_point=study.info.reference_point,
         space=study.info.space,
         space_fingerprint=study.info.space_fingerprint,
-        storage=elsewhere[-1] if elsewhere else None,
         ablations=tuple(map(ablation_result, made)),
         command=command,
     )

@@ -45,7 +45,6 @@ class ReportData:
         records: every trial, in order of number, with its curve where figures are drawn.
         front: of the study, with what is known of its networks.
         config, facts, reference_point, space, space_fingerprint: as the study is stored.
-        storage: the `--storage` that names its database, safe to print; None: the default.
         ablations: newest first; of a study that is an ablation, itself.
         command: what was typed to make the report.
     """
@@ -58,7 +57,6 @@ class ReportData:
     reference_point: Mapping[str, float] | None
     space: Mapping[str, Any]
     space_fingerprint: str
-    storage: str | None = None
     ablations: tuple[Ablation, ...] = ()
     command: str | None = None
 
@@ -86,8 +84,7 @@ class ReportData:
 
     def typed(self, command: str, *arguments: str) -> str:
         """A command about this study, as it is typed."""
-        storage = () if self.storage is None else ("--storage", self.storage)
-        return shlex.join(("archsearch", command, "--study", self.study, *storage, *arguments))
+        return shlex.join(("archsearch", command, *(self.front.named or ("--study", self.study)), *arguments))
 
 
 def interval_ms(latency: Latency) -> tuple[float, float] | None:

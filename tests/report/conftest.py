@@ -18,7 +18,7 @@ def make_data(
     records: Sequence[Record], *, study: str = "study", noise_floor: float = 0.0, **changes: Any
 ) -> ReportData:
     """What a report is made of; `changes` replaces fields of ReportData, or of its front."""
-    known = {name: changes.pop(name) for name in ("design", "retrainings", "latency_batch") if name in changes}
+    known = {name: changes.pop(name) for name in ("design", "named", "retrainings", "latency_batch") if name in changes}
     front = make_front(
         means_of(records) if "design" in known else records, study=study, reference_point=(90.0, 40.0),
         noise_floor=noise_floor, dataset="cifar10", device_name="a processor", **known,

@@ -62,7 +62,8 @@ def test_a_card_has_the_published_network_that_it_beats(make_record: Make, make_
 
 
 def test_a_network_without_confirmation_says_so_and_how_to_get_one(make_record: Make, make_data: Data) -> None:
-    pick = picks_of(make_data([make_record(7, seed=3)], storage="sqlite:///my.db"))[0]
+    named = ("--study", "study", "--storage", "sqlite:///my.db")
+    pick = picks_of(make_data([make_record(7, seed=3)], named=named))[0]
     assert pick.certainty[0] == "One seed (3), 8 epochs, not confirmed."
     assert not pick.confirmed
     assert pick.confirm == "archsearch confirm --study study --storage sqlite:///my.db"

@@ -161,7 +161,8 @@ def test_a_report_of_a_thousand_trials_stays_below_eight_megabytes(make_record: 
 
 def test_the_panel_knows_cost_curve_parts_and_command_of_each_network(make_record: Make, make_data: Data) -> None:
     records = thousand(make_record)[:20]
-    found = panel_of(rendered(make_data(records, storage="sqlite:///x.db"))[0])
+    named = ("--study", "study", "--storage", "sqlite:///x.db")
+    found = panel_of(rendered(make_data(records, named=named))[0])
     network = found["networks"]["16"]  # 16 % 5 = 1, 16 // 5 = 3; 16 % 6 = 4, 16 // 6 = 2
     assert found["retrain"] == "archsearch retrain --study study --storage sqlite:///x.db --trial "
     assert (network["label"], network["top1"], network["params"]) == ("trial 16", 34.0, 1_000_000)
@@ -196,7 +197,7 @@ def test_no_name_becomes_markup(make_record: Make, make_data: Data) -> None:
         config={"dataset": MARKUP, "sampler": MARKUP, "constraints": {MARKUP: MARKUP}},
         facts={"command": MARKUP, "device": {MARKUP: MARKUP}},
         command=MARKUP,
-        storage=MARKUP,
+        named=("--study", MARKUP, "--storage", MARKUP),
         retrainings=(trained,),
     )
     page, markdown, latex = rendered(data)
