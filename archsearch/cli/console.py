@@ -144,10 +144,11 @@ class _LogHandler(RichHandler):
 def log_to_console(*, verbose: bool) -> None:
     """Show the library's warnings (and, if verbose, what it does) on standard error."""
     handler = _LogHandler(console=error_console, show_time=False, show_path=False, markup=False)
+    # What it cannot draw it raises; what it logs beside, with a traceback, is of the pipe to a browser that ends. Its
+    # loggers are of a class of its own, so that none is asked for here, before it is imported.
+    handler.addFilter(lambda record: not record.name.startswith("choreographer"))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("archsearch").setLevel(logging.INFO if verbose else logging.WARNING)
-    # What it cannot draw it raises; what it logs beside, with a traceback, is of the pipe to a browser that ends.
-    logging.getLogger("choreographer").setLevel(logging.CRITICAL)
 
 
 def print_error(error: ArchsearchError) -> None:

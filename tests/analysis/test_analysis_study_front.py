@@ -191,5 +191,6 @@ def test_the_answer_is_the_recommendation_the_verdicts_and_one_line_of_quality()
     assert "Published networks" in [table.title for table in found.answer(published=True).tables()]
     # no legend but of marks that occur: every operator of these networks is counted
     note = found.members_table().note
-    assert note.startswith("*: recommended; ?: latency in doubt (not converged, or flagged). Latency: 10th percentile")
+    in_doubt = "?: latency in doubt (not converged, flagged, or measured beside other work)"
+    assert note.startswith(f"*: recommended; {in_doubt}. Latency: 10th percentile")
     assert "+:" not in note

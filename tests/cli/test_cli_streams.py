@@ -118,7 +118,12 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("archsearch.cli.console.error_console", shown)
     log_to_console(verbose=False)
     logging.getLogger("archsearch.data").warning("left out:\n[b]1[/b].jpg")
-    logging.getLogger("choreographer.channels.pipe").error("JSONError decoding message. Ignoring")  # a drawn picture's
+    told = {
+        "name": "choreographer.channels.pipe",
+        "msg": "JSONError decoding message. Ignoring",
+        "levelno": logging.ERROR,
+    }
+    logging.getLogger().handle(logging.makeLogRecord(told))  # a drawn picture's
     assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"
 
 
@@ -126,12 +131,12 @@ class Timing:
     """In place of what times networks: notes which threads draw meanwhile, and ends it."""
 
     def __init__(self) -> None:
-        self.before = set(threading.enumerate())  # rich lets a thread whose drawing has ended wake once more
         self.drawing: list[list[threading.Thread]] = []
 
     def __call__(self, *_: Any, **__: Any) -> None:
-        begun = set(threading.enumerate()) - self.before
-        self.drawing.append([each for each in begun if type(each).__module__.startswith("rich.")])
+        threads = [each for each in threading.enumerate() if type(each).__module__.startswith("rich.")]
+        # one that was told to end wakes once more, and draws nothing
+        self.drawing.append([each for each in threads if not each.done.is_set()])  # type: ignore[attr-defined]
         raise ArchsearchError("timed")
 
 
