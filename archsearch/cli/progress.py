@@ -36,7 +36,7 @@ _TABLE_LINES = 7  # of a table beside its rows, with headings of three lines
 _LEAST_OF_FRONT = 3
 _SILENT_SECONDS = 60.0  # where no terminal watches, what runs is said at least so often
 _TOLD_PICTURES = 100
-_TOLD_SECONDS = 3.0  # of a training, before its steps say how long the rest takes
+_TOLD_SECONDS = 3.0  # of an epoch, before its steps say how long the rest takes; a shorter one says it at its end
 
 
 class _Display:
@@ -306,13 +306,14 @@ class RetrainDisplay(_Display):
             self._leave_out(self.elapsed_seconds)
 
     def paced(self, seed: int, pace: Pace) -> None:
-        """Show how far an epoch is; once, as soon as that is known, say how long everything will take."""
+        """Show how far an epoch is; once, as soon as its steps tell, say how long everything will take."""
+        so_far = pace.step / pace.steps * pace.epoch_seconds
         if self._begins:
             self._begins = False
-            self._leave_out(self.elapsed_seconds - pace.step / pace.steps * pace.epoch_seconds)
+            self._leave_out(self.elapsed_seconds - so_far)
         done = self._done(seed, pace.epochs + pace.step / pace.steps)
         left = (self._total - done) / self._costs[self._place] * pace.epoch_seconds
-        if not self._told and self.elapsed_seconds >= _TOLD_SECONDS:
+        if not self._told and so_far >= _TOLD_SECONDS:
             self._told = True
             expected = Estimate(first_seconds=(left,), basis=f"from its first {plural(pace.step, 'step')}")
             self._console.print(expected.sentence, markup=False)

@@ -26,7 +26,7 @@ from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
-from archsearch.search.devices import worker_devices
+from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.estimate import Estimate
 from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled
@@ -336,7 +336,10 @@ def _facts(
     begun: bool,
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(config, devices)
-    boards = _boards(config.latency, begun=begun or config.design is not None)
+    begun = begun or config.design is not None  # what it is a design of is measured so already
+    if LOCAL in config.latency.every_target and devices[0] == "cpu" and not begun:
+        training_threads(config.latency.threads, processes=1)  # no more than there are cores, as `measured_where`
+    boards = _boards(config.latency, begun=begun)
     return {
         "command": command,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -213,7 +213,7 @@ def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(mon
     text = io.StringIO()
     with RetrainDisplay(epochs=30, seeds=2, console=Console(file=text, width=160)) as display:
         now += 1.0  # too early to tell
-        display.paced(0, Pace(epochs=0, step=2, steps=100, epoch_seconds=500.0))
+        display.paced(0, Pace(epochs=0, step=2, steps=100, epoch_seconds=100.0))
         now += 3.0
         # 60 epochs of 60 s, of which a twentieth of one is done
         display.paced(0, Pace(epochs=0, step=5, steps=100, epoch_seconds=60.0))
@@ -223,6 +223,21 @@ def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(mon
     first, second = text.getvalue().splitlines()
     assert first == "estimated time: 60 min (from its first 5 steps)"
     assert second.endswith("lr 0.1, 59 min left")  # 59 of 60 epochs at 60 s
+
+
+def test_two_fast_steps_after_a_slow_start_say_nothing_and_the_first_epoch_says_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: now)
+    text = io.StringIO()
+    with RetrainDisplay(epochs=41, seeds=1, console=Console(file=text, width=160)) as display:
+        now = 20.0  # the images, the network and its first steps
+        display.paced(0, Pace(epochs=0, step=2, steps=12, epoch_seconds=6.0))
+        now = 21.0
+        display.show(0, epoch(1, train_seconds=1.0))
+    (line,) = text.getvalue().splitlines()
+    assert line.endswith("80 s left")  # 40 of 41 epochs of the 2 s that went by since one second of steps began
 
 
 def test_the_time_left_of_a_retraining_does_not_count_decoding_and_waiting_as_epochs(

@@ -41,7 +41,7 @@ def mode() -> Any:
 def points(name: str, share: int) -> list[Spec]:
     space = load_space(name)
     return [
-        fake_cuda.shortened(space.spec(space.sample(seed)).normalised(32), 3) for seed in range(share, POINTS, SHARES)
+        fake_cuda.shortened(space.spec(space.sample(seed)).normalised(32), 2) for seed in range(share, POINTS, SHARES)
     ]
 
 
@@ -79,7 +79,7 @@ def test_parts_of_odd_numbers_of_channels_run_on_one_device(
     changes |= {f"stage{stage}.split_ratio": split_ratio for stage in (2, 3, 4)}
     for form in ("torchvision", "authors"):
         spec = find_variant("shufflenet_v2_x0_5").spec.with_choices({**changes, "unit_form": form})
-        model = build(fake_cuda.shortened(spec.normalised(32), 3), num_classes=10, input_size=32)
+        model = build(fake_cuda.shortened(spec.normalised(32), 2), num_classes=10, input_size=32)
         assert fake_cuda.walk(model, mode, size=32) == ON_THE_GPU
 
 
@@ -87,7 +87,7 @@ def test_parts_of_odd_numbers_of_channels_run_on_one_device(
 def test_every_named_network_runs_on_one_device(first: str, mode: Any) -> None:
     share = "abcd".index(first)
     for name in sorted(VARIANTS.names())[share::4]:
-        spec = fake_cuda.shortened(VARIANTS[name].spec.normalised(32), 3)
+        spec = fake_cuda.shortened(VARIANTS[name].spec.normalised(32), 2)
         assert fake_cuda.walk(build(spec, num_classes=10, input_size=32), mode, size=32) == ON_THE_GPU
 
 

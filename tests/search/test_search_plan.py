@@ -65,6 +65,18 @@ def test_a_plan_says_what_the_proxies_see(config: StudyConfig) -> None:
     assert plan.facts["data_fingerprint"] and plan.facts["versions"]["optuna"].startswith("5.")
 
 
+def test_a_study_measures_with_no_more_threads_than_cores_and_one_that_is_begun_goes_on(
+    database: Database, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = config.model_copy(update={"latency": config.latency.model_copy(update={"threads": 2})})
+    monkeypatch.setattr(devices, "usable_cores", lambda: 2)
+    stored = enter(database, plan_run(two, CPU))
+    monkeypatch.setattr(devices, "usable_cores", lambda: 1)
+    with pytest.raises(ConfigError, match="threads 2: 1 to 1 CPU cores may be used here"):
+        plan_run(two, CPU)
+    assert plan_run(two, CPU, stored=stored).config == two
+
+
 def test_without_a_number_the_proxies_train_on_all_images_that_are_left(config: StudyConfig) -> None:
     proxy = config.proxy.model_copy(update={"train_images": None})
     plan = plan_run(config.model_copy(update={"proxy": proxy}), CPU)
