@@ -40,6 +40,7 @@ _LOST_WORDS = re.compile(
     r"|the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)"
     r"|too many clients|too many connections|remaining connection slots are reserved"
     r"|terminating connection|the connection is (?:lost|closed)|connection (?:already )?closed"
+    r"|no such file or directory\s+is the server running locally"
     r"|SSL (?:connection has been closed|SYSCALL error)|could not receive data from server",
     re.IGNORECASE,
 )

@@ -93,6 +93,10 @@ def test_who_is_asked_to_end_need_not_wait() -> None:
     [
         operational(REFUSED),
         operational("server closed the connection unexpectedly"),
+        operational(
+            'connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: No such file or directory\n'
+            "\tIs the server running locally and accepting connections on that socket?"
+        ),
         operational("FATAL:  the database system is starting up"),
         operational("FATAL:  the database system is shutting down"),
         operational("FATAL:  the database system is not yet accepting connections"),
@@ -119,6 +123,7 @@ def test_lost_connections_are_known(error: DBAPIError) -> None:
         operational('password authentication failed for user "me"'),
         operational('FATAL:  database "absent" does not exist'),
         operational("could not write to file: No space left on device", "53100"),
+        operational('could not open file "base/1/2619": No such file or directory'),
         operational("deadlock detected", "40P01"),
         OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
         OperationalError("INSERT", {}, sqlite3.OperationalError("no such table: connection refused")),
