@@ -299,7 +299,8 @@ def normal_url(url: str) -> str:
     """A usable SQLAlchemy URL: plain `postgresql://` gets the driver that the extra `postgres` installs, and `~` in the
     path of a file is the home folder.
 
-    Raises ConfigError if it is not a URL, or means a database that lives in one process's memory.
+    Raises ConfigError if it is not a URL, if an @ of its password is not escaped (a driver would take what follows for
+    the host, and name it), or if it means a database that lives in one process's memory.
     """
     try:
         parsed = make_url(url)
@@ -312,6 +313,11 @@ def normal_url(url: str) -> str:
         raise ConfigError(
             f"storage: '{url}' names no file, and workers cannot share a database in memory",
             hint="for example sqlite:///runs/archsearch.db",
+        )
+    if "@" in (parsed.host or ""):
+        raise ConfigError(
+            f"storage: a password or a user of '{without_password(url)}' holds an @ that is not escaped",
+            hint="write it as %40, or the password into ~/.pgpass",
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database.startswith("~"):
         parsed = parsed.set(database=str(user_path(parsed.database)))
