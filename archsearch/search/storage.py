@@ -60,7 +60,8 @@ def close_storage(storage: BaseStorage) -> None:
 
 def storage_lost(error: BaseException) -> bool:
     """Whether an error is a database, or a proxy, that cannot be reached now but may come back."""
-    return connection_lost(error) or any(_code(cause) in _LOST_CODES for cause in causes_of(error))
+    away = any(isinstance(cause, ConnectionError) or _code(cause) in _LOST_CODES for cause in causes_of(error))
+    return away or connection_lost(error)
 
 
 def check_proxy(database: Database, proxy: str, study: str) -> None:

@@ -26,7 +26,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.runtime import Runtime, host_and_port
 from archsearch.search.servers import serve
-from archsearch.search.storage import STORAGES, check_proxy, close_storage, optuna_storage, storage_lost
+from archsearch.search.storage import STORAGES, check_proxy, close_storage, optuna_storage
 from archsearch.store.database import Database
 
 MakeConfig = Callable[..., StudyConfig]
@@ -327,7 +327,21 @@ def test_a_proxy_that_does_not_answer_is_named(
     with pytest.raises(StoreError, match=f"no proxy answers at localhost:{free_port}") as caught:
         optuna_storage(database, f"localhost:{free_port}")
     assert "archsearch serve-storage" in str(caught.value.hint)
-    assert not storage_lost(caught.value)
+
+
+def test_a_worker_that_is_started_while_the_proxy_is_away_waits_for_it(
+    database: Database, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    pytest.importorskip("grpc")
+    monkeypatch.setattr(storage, "READY_SECONDS", 0.2)
+    config = make_config(name="restarted")
+
+    def waited_for(_seconds: float) -> None:
+        raise InterruptedError
+
+    database.wait = waited_for
+    with pytest.raises(InterruptedError):
+        OptunaStudy(database, config, config.search_space(), proxy=f"localhost:{free_port}")
 
 
 def test_the_proxy_ends_with_a_signal_and_a_taken_port_is_named(served: tuple[str, str], free_port: int) -> None:
