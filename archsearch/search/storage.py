@@ -30,7 +30,8 @@ from archsearch.store.retry import causes_of, connection_lost
 
 READY_SECONDS = 20.0
 _VERSIONS = "version_info"  # Optuna's table of its own version, which every database of it has
-_DATABASE = "archsearch:database"  # drawn for each study: its number and name may be the same in another database
+# Drawn at each check: a study's number and name may be the same in another database, and a copy has all that it had.
+_DATABASE = "archsearch:database"
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries at making Optuna's tables
 # Of a call through the proxy: it is away, or its own call of the database failed.
 _LOST_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
@@ -75,15 +76,14 @@ def check_proxy(database: Database, proxy: str, study: str) -> None:
         served = optuna_storage(database, proxy)
         opened.callback(close_storage, served)
         number = direct.get_study_id_from_name(study)
-        if _DATABASE not in direct.get_study_system_attrs(number):
-            direct.set_study_system_attr(number, _DATABASE, uuid.uuid4().hex)
-        before = direct.get_study_system_attrs(number)[_DATABASE]
+        drawn = uuid.uuid4().hex
+        direct.set_study_system_attr(number, _DATABASE, drawn)
         try:
             there = served.get_study_system_attrs(served.get_study_id_from_name(study)).get(_DATABASE)
         except KeyError:
             there = None
-        # Two processes may find none at one moment: then the other one's stands by now.
-        same = there in (before, direct.get_study_system_attrs(number)[_DATABASE])
+        # Another process may draw one at the same moment: that one's stands by now.
+        same = there in (drawn, direct.get_study_system_attrs(number)[_DATABASE])
     if not same:
         raise ConfigError(
             f"optuna_proxy {proxy} serves another database than {database.safe_url}",

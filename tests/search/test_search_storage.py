@@ -312,11 +312,28 @@ def test_a_proxy_of_another_database_is_refused_though_the_study_has_the_same_nu
                     check_proxy(database, proxy, config.name)
             else:
                 number = direct.get_study_id_from_name(config.name)
-                for _ in range(2):  # what is noted by the first is found by the second
+                for _ in range(2):
                     check_proxy(database, proxy, config.name)
         finally:
             close_storage(direct)
             database.close()
+
+
+def test_a_proxy_of_the_database_that_this_one_is_a_copy_of_is_refused(
+    database: Database, make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, served = make_config(name="restored"), database
+    monkeypatch.setattr(
+        storage, "optuna_storage", lambda of, proxy=None: optuna_storage(of if proxy is None else served)
+    )
+    OptunaStudy(database, config, config.search_space()).close()
+    check_proxy(database, "db1:13000", config.name)
+    with closing(sqlite3.connect(str(database.sqlite_file))) as original:
+        original.execute(f"VACUUM INTO '{tmp_path / 'copy.db'}'")
+    copy = Database(f"sqlite:///{tmp_path / 'copy.db'}")
+    with pytest.raises(ConfigError, match="db1:13000 serves another database than"):
+        check_proxy(copy, "db1:13000", config.name)
+    copy.close()
 
 
 def test_a_proxy_that_does_not_answer_is_named(
