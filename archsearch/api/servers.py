@@ -10,6 +10,7 @@ from archsearch.api.paths import open_database
 from archsearch.api.study import Study, opened_study
 from archsearch.errors import ConfigError
 from archsearch.search.servers import DASHBOARD_PORT, STORAGE_HOST, STORAGE_PORT, serve, serve_dashboard
+from archsearch.store.database import normal_url
 from archsearch.validation import whole
 
 _HIGHEST_PORT = 65535
@@ -49,6 +50,11 @@ def serve_storage(
     without the extra `grpc`.
     """
     port = _checked(port, least=1)
+    if normal_url(storage).startswith("sqlite"):  # before a file is made
+        raise ConfigError(
+            "storage: a proxy makes sense with PostgreSQL only: SQLite is one machine's, and needs none",
+            hint="for example postgresql+psycopg://user@host/database",
+        )
     with closing(open_database(storage, create=True)) as database:
         serve(database, host=host, port=port, on_ready=on_ready)
 

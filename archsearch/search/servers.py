@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 from optuna.storages import get_storage, run_grpc_proxy_server
 
-from archsearch.errors import ConfigError, StoreError
+from archsearch.errors import StoreError
 from archsearch.search.storage import close_storage, need_grpc, optuna_storage
 from archsearch.store.database import Database
 
@@ -41,18 +41,13 @@ def serve(
     the database. Who reaches the port may read and change every study: there is neither password nor encryption.
 
     Args:
-        database: a server's; SQLite serves workers of its own machine better without a proxy.
+        database: a server's.
         host: the address to listen on; 0.0.0.0 is every one of this machine.
         port: 1 to 65535.
         on_ready: called once, when the database and the port are there.
 
-    Raises ConfigError for SQLite, StoreError if the port cannot be had or gRPC is not installed.
+    Raises StoreError if the port cannot be had or gRPC is not installed.
     """
-    if database.sqlite_file is not None:
-        raise ConfigError(
-            "storage: a proxy makes sense with PostgreSQL only: SQLite is one machine's, and needs none",
-            hint="for example postgresql+psycopg://user@host/database",
-        )
     need_grpc()
     _check_free(host, port)
     storage = optuna_storage(database)

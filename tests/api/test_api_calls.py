@@ -662,6 +662,12 @@ def test_what_is_no_port_is_refused(port: Any, said: str, study: archsearch.Stud
             call()
 
 
+def test_a_storage_server_of_sqlite_is_refused_before_a_file_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL only"):
+        archsearch.serve_storage(f"sqlite:///{tmp_path}/new/studies.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
     text = str(study.analysis("front"))
     assert len(text.splitlines()) < 40

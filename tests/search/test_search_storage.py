@@ -427,11 +427,6 @@ def test_grpc_is_told_an_address_of_ipv6_in_brackets(host: str, said: str, monke
     assert told == [said]
 
 
-def test_a_proxy_of_sqlite_is_refused(database: Database) -> None:
-    with pytest.raises(ConfigError, match="PostgreSQL only"):
-        serve(database)
-
-
 def test_another_kind_of_database_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "url", "mysql://user@host/database")
     with pytest.raises(UnknownNameError, match="unknown storage 'mysql'"):
