@@ -140,7 +140,9 @@ def serve_dashboard(
             number = storage.get_study_id_from_name(study)
         except KeyError as error:
             raise StoreError(
-                f"Optuna knows no study '{study}' in {database.safe_url}", hint="run the study once more"
+                f"Optuna knows no study '{study}' in {database.safe_url}",
+                hint="put a copy of the database back if it has trials: they were deleted, in its dashboard, say; "
+                "else run it once more",
             ) from error
         try:
             server = make_server(HOST, port, wsgi(storage), server_class=_Server, handler_class=_Quiet)

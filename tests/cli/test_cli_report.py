@@ -83,10 +83,12 @@ def test_without_the_extra_the_dashboard_says_what_to_install(
     assert caught.value.hint == "pip install 'archsearch[dashboard]'"
 
 
-def test_a_study_that_optuna_does_not_know_is_named(database: Database) -> None:
+def test_a_study_that_optuna_does_not_know_is_named_with_what_brings_it_back(database: Database) -> None:
     pytest.importorskip("optuna_dashboard")
-    with pytest.raises(StoreError, match="Optuna knows no study 'absent'"):
+    with pytest.raises(StoreError, match="Optuna knows no study 'absent'") as caught:
         servers.serve_dashboard(database, "absent", port=0)
+    # a run of one that has trials is refused: tests/search/test_search_recovery.py
+    assert str(caught.value.hint).startswith("put a copy of the database back if it has trials")
 
 
 def test_a_port_in_use_is_named(database: Database) -> None:
