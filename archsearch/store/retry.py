@@ -33,14 +33,18 @@ R = TypeVar("R")
 # Of PostgreSQL: class 08 is "connection exception", 53300 is a server without a free connection, 57P01 to 57P03 are one
 # that stops, crashes or starts.
 _LOST_SQLSTATES = re.compile(r"08...|53300|57P0[123]")
-# A connection that could not be made has no SQLSTATE, only libpq's words.
+# A connection that could not be made has no SQLSTATE, only words: psycopg's first, then libpq's or the server's, in
+# whatever language. Who waits has had a connection before: what is not refused for good is taken for passing.
+_NOT_MADE = ("connection failed", "connection is bad")
+_REFUSED_WORDS = re.compile(
+    r"authentication failed|no password supplied|does not exist|no pg_hba.conf entry|permission denied", re.IGNORECASE
+)
 _LOST_WORDS = re.compile(
     r"connection refused|server closed the connection|connection reset by peer|broken pipe|connection timed out"
     r"|timeout expired|no route to host|network is unreachable|temporary failure in name resolution"
     r"|the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)"
     r"|too many clients|too many connections|remaining connection slots are reserved"
     r"|terminating connection|the connection is (?:lost|closed)|connection (?:already )?closed"
-    r"|no such file or directory\s+is the server running locally"
     r"|SSL (?:connection has been closed|SYSCALL error)|could not receive data from server",
     re.IGNORECASE,
 )
@@ -74,7 +78,9 @@ def _is_lost(error: BaseException) -> bool:
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate:
         return _LOST_SQLSTATES.fullmatch(sqlstate) is not None
-    return _LOST_WORDS.search(str(error.orig)) is not None
+    said = str(error.orig)
+    not_made = said.startswith(_NOT_MADE) and _REFUSED_WORDS.search(said) is None
+    return not_made or _LOST_WORDS.search(said) is not None
 
 
 def retry(

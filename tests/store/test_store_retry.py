@@ -23,6 +23,7 @@ from archsearch.store.studies import enter_study, find_study
 from archsearch.store.trials import finish_trial, load_record, note_suggestion
 
 REFUSED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: Connection refused'
+NOT_CONNECTED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: FATAL:  '
 
 
 class Clock:
@@ -94,12 +95,14 @@ def test_who_is_asked_to_end_need_not_wait() -> None:
         operational(REFUSED),
         operational("server closed the connection unexpectedly"),
         operational(
-            'connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: No such file or directory\n'
+            'connection is bad: connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: '
+            "No such file or directory\n"
             "\tIs the server running locally and accepting connections on that socket?"
         ),
         operational("FATAL:  the database system is starting up"),
         operational("FATAL:  the database system is shutting down"),
         operational("FATAL:  the database system is not yet accepting connections"),
+        operational(NOT_CONNECTED + "das Datenbanksystem fährt herunter"),
         operational("terminating connection due to administrator command", "57P01"),
         operational("in another language", "08006"),
         operational("connection failed: FATAL:  sorry, too many clients already"),
@@ -122,6 +125,9 @@ def test_lost_connections_are_known(error: DBAPIError) -> None:
     [
         operational('password authentication failed for user "me"'),
         operational('FATAL:  database "absent" does not exist'),
+        operational(NOT_CONNECTED + 'database "absent" does not exist'),
+        operational(NOT_CONNECTED + 'password authentication failed for user "me"'),
+        operational(NOT_CONNECTED + 'no pg_hba.conf entry for host "10.0.0.1", user "me", database "x"'),
         operational("could not write to file: No space left on device", "53100"),
         operational('could not open file "base/1/2619": No such file or directory'),
         operational("deadlock detected", "40P01"),
