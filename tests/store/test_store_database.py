@@ -239,6 +239,13 @@ def test_a_password_is_hidden_in_what_is_no_url(password: str) -> None:
     assert "postgresql://me:***@host:port/x" in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["secret", "'my se\\'cret'", "s@e:cret"])
+def test_a_password_is_hidden_in_a_connection_string_of_libpq(password: str) -> None:
+    with pytest.raises(ConfigError, match="not a database URL") as caught:
+        normal_url(f"host=db1 user=me PassWord = {password} dbname=x")
+    assert "'host=db1 user=me PassWord = *** dbname=x'" in str(caught.value)
+
+
 def test_a_database_that_fails_in_use_is_one_error_with_a_hint(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
     with (
