@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.estimate import Estimate
 from archsearch.search.needs import Needs, needs_of
-from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled
+from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled, settled
 from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, design_specs, scaled, study_variants
@@ -53,8 +53,8 @@ class RunPlan:
     """A checked study, ready to run.
 
     Attributes:
-        config, space, variants: the study, its search space, and the published networks evaluated first (of a study
-            with a design: none, since the design lists every network).
+        config, space, variants: the study, with what a stored one has settled (`settled`), its search space, and the
+            published networks evaluated first (of a study with a design: none, since the design lists every network).
         total: trials in all.
         devices: one for each worker.
         input_size, num_classes, train_images, validation_images: what the proxies see.
@@ -156,6 +156,7 @@ def plan_run(
     )
     if stored is not None:
         check_unchanged(plan, stored, storage=runtime.storage)
+        plan = replace(plan, config=settled(config, stored))
     if not trained:
         _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     return plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,18 @@ from archsearch.errors import ConfigError, DataError, StudyChangedError, Unknown
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.variants import VARIANTS
+from archsearch.records import StudyBatch
 from archsearch.search import devices
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
-from archsearch.search.run import run_study
+from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import RunCallbacks, Runtime
 from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.variants import AUTO, study_variants
 from archsearch.store.database import Database
 from archsearch.store.schema import StudyRow
-from archsearch.store.studies import StudyInfo, enter_study, find_study
+from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study
 
 CPU = Runtime(workers=1, device="cpu")
 
@@ -237,6 +238,21 @@ def test_what_the_automatic_precision_and_batch_stand_for_is_no_change(database:
     other = plan_run(with_latency(config, backend="torch", precision="bf16"), CPU)
     with pytest.raises(StudyChangedError, match=r"latency\.precision: was 'fp32', now 'bf16'"):
         check_unchanged(other, stored)
+
+
+def test_a_study_that_is_gone_on_with_is_planned_with_the_precision_and_batch_that_it_has(
+    database: Database, config: StudyConfig
+) -> None:
+    open_ = with_latency(config, batch="auto")
+    chosen = StudyBatch(batch=4, chosen=True, wide="a", narrow="b", ratios=((1, 1.0), (4, 1.3)))
+    begun = plan_run(open_, CPU)
+    stored = enter(
+        database, replace(begun, facts={**begun.facts, "proxy_precision": "bf16", LATENCY_BATCH: asdict(chosen)})
+    )
+    again = plan_run(open_, CPU, stored=stored, trials=10**6, trained=True)
+    assert (begun.config.latency.batch, again.config.latency.batch) == ("auto", 4)
+    assert planned_precision(again) == "bf16"  # nothing is calibrated, however much is to be trained
+    check_unchanged(again, stored)
 
 
 def test_a_precision_that_the_backend_does_not_take_is_refused_before_anything_is_stored(config: StudyConfig) -> None:
