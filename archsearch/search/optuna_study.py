@@ -33,6 +33,7 @@ from functools import wraps
 from itertools import pairwise
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -318,7 +319,12 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 def _own_value(domain: Domain, value: Any) -> Any:
-    """The domain's own value for what Optuna gave back: a stepped float may be off in its last digit."""
+    """The domain's own value for what Optuna gave back.
+
+    A stepped float may be off in its last digit, and of a sampler that draws with numpy it is a number of numpy.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         numbers = [known for known in domain.values if isinstance(known, int | float)]
         return min(numbers, key=lambda known: abs(known - value))

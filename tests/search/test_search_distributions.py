@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from archsearch.search.optuna_study import _own_value, distribution
+from archsearch.search.optuna_study import OptunaStudy, Suggestion, _own_value, distribution
 from archsearch.space.search_space import Domain
+from archsearch.store.database import Database
 
 
 def domain(*values: Any) -> Domain:
@@ -80,3 +82,35 @@ def test_a_value_of_optuna_is_the_domains_own(values: tuple[Any, ...], given: An
     found = _own_value(domain(*values), given)
     assert found == own
     assert type(found) is type(own)
+
+
+class Numpys(optuna.samplers.RandomSampler):
+    """The last value of every choice, as numpy picks it out of an array."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {"stage2.kernel": IntDistribution(3, 7, step=2), "residual": CategoricalDistribution([False, True])}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {"stage2.kernel": np.array([3, 5, 7])[-1], "residual": np.array([False, True])[-1]}
+
+
+def test_what_a_sampler_draws_with_numpy_is_its_suggestion(
+    database: Database, make_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(
+        space_text="""
+name: two
+family: shufflenet_v2
+choices:
+  stage2.kernel: {values: [3, 5, 7], source: test}
+  residual: {values: [false, true], source: test}
+"""
+    )
+    monkeypatch.setattr("archsearch.search.optuna_study.make_sampler", lambda *_, **__: Numpys())
+    suggestion = OptunaStudy(database, config, config.search_space()).ask(1)
+    assert suggestion == Suggestion(number=0, choices={"stage2.kernel": 7, "residual": True})
+    assert {type(value) for value in suggestion.choices.values()} == {int, bool}
