@@ -205,7 +205,7 @@ class _Watch:
         if self._job["optuna_proxy"] is not None:
             check_proxy(self._database, self._job["optuna_proxy"], self._plan.config.name)
         # Every slot may be filled, and a stopped trial promotable all the same: the workers find out.
-        full = self._progress.done >= self._plan.total and self._plan.config.stopping.policy != "mo_asha"
+        full = self._progress.done >= self._plan.total and not self._plan.config.stopping.promotes
         if full or self._ends(self._progress):
             self._report(self._progress)
             return

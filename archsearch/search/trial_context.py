@@ -164,7 +164,7 @@ class StoredTrial:
         self._curves = curves
         self._number = number
         self._epochs = config.proxy.epochs
-        self._policy = config.stopping.policy
+        self._policy, self._promotes = config.stopping.policy, config.stopping.promotes
         self._checkpoint_seconds = config.stopping.checkpoint_seconds
         self._objectives = config.known_objectives
         self._exempt = exempt
@@ -239,7 +239,7 @@ class StoredTrial:
         stop = decision is not None and decision.stop
         last = point.epoch >= self._epochs
         self._unsaved_seconds += point.train_seconds
-        promotable = stop and self._policy == "mo_asha"
+        promotable = stop and self._promotes
         due = not stop and self._unsaved_seconds >= self._checkpoint_seconds
         cheap = not stop and self._state_seconds <= _CHEAP_SHARE * point.train_seconds
         # Of a whole training a state is needed where the network is not measured yet, and may have to wait for it.

@@ -258,7 +258,7 @@ class Worker:
             total=self._total,
             worker_id=worker_id,
             variants=self._listed,
-            promote=self._promotable if self._config.stopping.policy == "mo_asha" else None,
+            promote=self._promotable if self._config.stopping.promotes else None,
             listed_only=self._config.design is not None,
             waiting=[trial.claim.row_id for trial, _ in self._waiting],
         )

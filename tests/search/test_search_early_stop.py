@@ -12,6 +12,7 @@ import pytest
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate, places, worker
 from archsearch.search.config import StudyConfig
+from archsearch.search.stopping import base
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.rules import STOPPING
 from archsearch.search.trial_context import StoredTrial
@@ -280,12 +281,20 @@ def test_a_stop_stores_the_state_after_the_last_epoch(
     assert left is not None and left.epoch == len(left.curve) == 1
 
 
+@pytest.mark.parametrize("policy", ["mo_asha", "predicted"])  # whichever promotes: the next rule may, too
 def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
-    database: Database, make_config: Any, make_worker: Any, rule_is: Any, trained: list[tuple[int, int]]
+    database: Database,
+    make_config: Any,
+    make_worker: Any,
+    rule_is: Any,
+    trained: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str,
 ) -> None:
+    monkeypatch.setattr(base, "_PROMOTING", (policy,))
     rule = rule_is(ByNumber(0))
     config = make_config(
-        space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "mo_asha", "checkpoint_seconds": 1e6}
+        space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": policy, "checkpoint_seconds": 1e6}
     )
     make_worker(config, total=1).run()
     assert [record.status for record in records(database, config)] == [TrialStatus.STOPPED]

@@ -90,6 +90,7 @@ _KEYS_OF: dict[str, tuple[str, ...]] = {
     "predicted": ("min_epochs", "first_full", "share_full", "quantile"),
     "mo_asha": ("min_epochs", "reduction"),
 }
+_PROMOTING = ("mo_asha",)  # the policies whose stopped trials may go on later
 
 
 class StoppingSettings(BaseModel):
@@ -122,6 +123,11 @@ class StoppingSettings(BaseModel):
     def read_keys(self) -> tuple[str, ...]:
         """The keys that change something under its policy."""
         return _KEYS_OF[self.policy]
+
+    @property
+    def promotes(self) -> bool:
+        """Whether its stopped trials may go on later: only then is the rule asked for one (`promotable`)."""
+        return self.policy in _PROMOTING
 
     def protocol(self) -> dict[str, Any]:
         """What decides which trials are stopped: the policy and the keys that it reads. Empty for `none`."""
