@@ -106,18 +106,25 @@ class Curves:
     def load(self, *, without: int | None = None) -> list[Curve]:
         """Every curve as it is now, in order of trial number, but for that of one trial (by its number)."""
         self._stored = load_curves(self._database, self._study_id, self._stored)
+        values = [(stored, _values(stored)) for stored in self._stored if stored.trial != without]
         return [
             Curve(
                 trial=stored.trial,
                 errors=stored.errors,
                 epochs=self._epochs,
-                known=tuple(stored.known[name] for name in self._known),
+                known=tuple(known[name] for name in self._known),
                 running=stored.status == "running",
                 losses=stored.losses,
             )
-            for stored in self._stored
-            if stored.trial != without and all(name in stored.known for name in self._known)
+            for stored, known in values
+            if all(name in known for name in self._known)
         ]
+
+
+def _values(stored: StoredCurve) -> dict[str, float]:
+    """What is known of a network beside its training, as `constrained_values` names it."""
+    counted = constrained_values(stored.cost, None)
+    return counted if stored.latency_ms is None else {**counted, "latency_ms": stored.latency_ms}
 
 
 class StoredTrial:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from archsearch.records import TrialStatus
+from archsearch.records import Cost, TrialStatus, known_fields
 from archsearch.store.database import Database
 from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
@@ -29,8 +29,7 @@ class StoredCurve:
         status: COMPLETE, STOPPED, or RUNNING: the curve goes on.
         errors: validation error (percent) after each epoch done, the first epoch first.
         losses: mean training loss of each of them.
-        known: the objectives that training does not change, by their names, as far as they are known: `params`,
-            `macs`, `latency_ms` (`Latency.corrected_ms`).
+        cost, latency_ms: the network's (`Latency.corrected_ms`), as far as they are known.
         row_id, training_id: where it is stored.
     """
 
@@ -39,7 +38,8 @@ class StoredCurve:
     status: TrialStatus
     errors: tuple[float, ...]
     losses: tuple[float, ...] = ()
-    known: Mapping[str, float] = field(default_factory=dict)
+    cost: Cost | None = None
+    latency_ms: float | None = None
     row_id: int
     training_id: int | None = None
 
@@ -169,18 +169,14 @@ def _running(session: Session, study_id: int) -> list[StoredCurve]:
 def _curve(row: Row[Any]) -> StoredCurve:
     row_id, number, arch_id, status, cost, training_id, p10_ms, latency, points = tuple(row)
     with read_as_stored(f"the training of trial {number}"):
-        known: dict[str, float] = {}
-        if cost is not None:
-            known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
-        if latency is not None:
-            known["latency_ms"] = _corrected_ms(p10_ms, latency)
         return StoredCurve(
             trial=number,
             arch_id=arch_id or "",
             status=TrialStatus(status),
             errors=tuple(100.0 - point["top1_percent"] for point in points),
             losses=tuple(point["train_loss"] for point in points),
-            known=known,
+            cost=None if cost is None else Cost(**known_fields(Cost, cost)),
+            latency_ms=None if latency is None else _corrected_ms(p10_ms, latency),
             row_id=row_id,
             training_id=training_id,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,17 @@ def test_the_last_state_is_kept_while_the_latency_is_only_estimated(database: Da
     trial.save()  # as when it waits for a board that is away
     left = load_partial_training(database, study.id, RUNNING.arch_id, 0)
     assert (left is None) if is_measured else (left is not None and left.state == b"state")
+
+
+def test_a_rule_is_shown_a_curve_with_every_objective_that_is_known_before_a_training(tmp_path: Path) -> None:
+    record = make_record(1, top1=70.0, p10=2.5, curve=(replace(LAST, top1_percent=70.0),))
+    assert record.cost is not None
+    cost = replace(record.cost, memory_read_bytes=30, memory_written_bytes=12)
+    url = f"sqlite:///{tmp_path}/moves.db"
+    store_study(url, [replace(record, cost=cost)])
+    opened = Database(url)
+    objectives = ("error_percent", "latency_ms", "memory_bytes")  # as one that is added has it
+    config = load_study("quickstart", {"proxy.epochs": 1}).model_copy(update={"objectives": objectives})
+    (curve,) = Curves(opened, find_study(opened, "small").id, config).load()
+    opened.close()
+    assert (curve.errors, curve.known) == ((30.0,), (2.5, 42.0))  # 30 bytes read and 12 written
