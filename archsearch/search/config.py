@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from archsearch.designs import Design
-from archsearch.errors import ConfigError, OverrideError
+from archsearch.errors import OverrideError
 from archsearch.files import NAME
 from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.latency.settings import LOCAL, LatencySettings
@@ -19,7 +19,7 @@ from archsearch.models.variants import VARIANTS
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import find_yaml, is_file, read_yaml
 from archsearch.search.stopping.base import StoppingSettings
-from archsearch.space.search_space import SearchSpace, canonical_value, load_space
+from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain
 
@@ -201,18 +201,8 @@ class StudyConfig(BaseModel):
         specs = [VARIANTS[named].spec for named in (*listed, self.reference) if named in VARIANTS]
         outside = {name for spec in specs for name in spec.names()}
         theirs = outside - FAMILIES[space.family].base.names()  # of named networks of another family alone
-        scale = {
-            name: canonical_value(space.base, name, value, where=f"study '{self.name}': scale.{name}")
-            for name, value in self.scale.items()
-            if name not in theirs
-        }
-        for name in self.fixed:
-            if name in scale:
-                raise ConfigError(
-                    f"study '{self.name}': fixed.{name}: scale sets '{name}', too",
-                    hint="keep one: scale is of the published networks, too",
-                )
-        return space.restricted(dict(self.restrict), {**scale, **self.fixed}, where=f"study '{self.name}'")
+        scale = {name: value for name, value in self.scale.items() if name not in theirs}
+        return space.restricted(self.restrict, self.fixed, scale, where=f"study '{self.name}'")
 
     @property
     def known_objectives(self) -> tuple[ObjectiveName, ...]:

@@ -234,23 +234,27 @@ def narrowed(
     fixed: Mapping[str, ChoiceValue],
     new_domains: Mapping[str, Sequence[Any]],
     new_fixed: Mapping[str, Any],
+    scale: Mapping[str, Any],
     *,
     where: str,
 ) -> tuple[tuple[Domain, ...], dict[str, ChoiceValue]]:
-    """Domains and fixed choices after the new ones have taken the place of all those that they cover.
+    """Domains and fixed choices after the new ones, and those of a scale, have taken the place of all that they cover.
 
     A new domain stands where the first that it replaces stood and inherits the sources of all of them. Raises
-    ConfigError, beginning with `where`, if an old one is covered in part only or the family refuses a name or value.
+    ConfigError, beginning with `where`, if an old one is covered in part only, two new ones set the same primitive
+    choice, or the family refuses a name or value.
     """
     added = [
         checked_domain(base, name, values, "", where=where, key=f"restrict.{name}")
         for name, values in new_domains.items()
     ]
-    constants = {
-        name: canonical_value(base, name, value, where=f"{where}: fixed.{name}") for name, value in new_fixed.items()
-    }
     reach = {f"restrict.{domain.name}": primitives(base, domain.name, domain.values) for domain in added}
-    reach |= {f"fixed.{name}": primitives(base, name, [value]) for name, value in constants.items()}
+    constants: dict[str, ChoiceValue] = {}
+    for section, given in (("scale", scale), ("fixed", new_fixed)):
+        for name, value in given.items():
+            constants[name] = canonical_value(base, name, value, where=f"{where}: {section}.{name}")
+            reach[f"{section}.{name}"] = primitives(base, name, [constants[name]])
+    _refuse_overlaps(reach, where=where)
 
     kept: list[Domain] = []
     waiting = {domain.name: domain for domain in added}
@@ -506,10 +510,11 @@ class SearchSpace:
         self,
         domains: Mapping[str, Sequence[Any]] | None = None,
         fixed: Mapping[str, Any] | None = None,
+        scale: Mapping[str, Any] | None = None,
         *,
         where: str | None = None,
     ) -> SearchSpace:
-        """This space with other domains and fixed choices, as a study asks: any value that the family allows.
+        """This space with other domains, fixed choices and scale, as a study asks: any value that the family allows.
 
         A new domain or fixed choice takes the place of those whose primitive choices it covers: fixing `kernel`
         removes `stage2.kernel`, `stage3.kernel` and `stage4.kernel`. Raises ConfigError, beginning with `where` (the
@@ -517,7 +522,7 @@ class SearchSpace:
         everything that the space itself refuses.
         """
         prefix = where or f"search space '{self.name}'"
-        parts = narrowed(self.base, self.domains, self.fixed, domains or {}, fixed or {}, where=prefix)
+        parts = narrowed(self.base, self.domains, self.fixed, domains or {}, fixed or {}, scale or {}, where=prefix)
         return SearchSpace(
             name=self.name,
             family=self.family,

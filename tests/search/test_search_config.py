@@ -229,8 +229,25 @@ def test_a_wrong_value_of_scale_is_named_as_scales() -> None:
 
 
 def test_a_fixed_stride_never_parts_the_search_from_published_networks_at_another_scale() -> None:
-    with pytest.raises(ConfigError, match=r"study 'cifar10': fixed\.stem\.stride: scale sets 'stem\.stride', too"):
+    said = r"study 'cifar10': fixed\.stem\.stride: sets 'stem\.stride', which scale\.stem\.stride sets too"
+    with pytest.raises(ConfigError, match=said):
         load_study("cifar10", ["fixed.stem.stride=2"]).search_space()  # its scale: {stem.stride: 1, stem.pool: false}
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("scale: {stem.stride: 2}\nrestrict: {stem.stride: [1, 2]}\n", ("restrict.stem.stride", "scale.stem.stride")),
+        ("fixed: {kernel: 3}\nrestrict: {stage2.kernel: [3, 5]}\n", ("restrict.stage2.kernel", "fixed.kernel")),
+        ("restrict: {kernel: [3, 5], stage2.kernel: [3, 5]}\n", ("restrict.kernel", "restrict.stage2.kernel")),
+    ],
+)
+def test_two_keys_of_a_study_that_set_one_choice_are_named_as_they_are_written(
+    write: Any, text: str, keys: tuple[str, str]
+) -> None:
+    with pytest.raises(ConfigError) as found:
+        load_study(write(GOOD + text)).search_space()
+    assert found.value.hint == f"keep one of '{keys[0]}' and '{keys[1]}'"
 
 
 def test_a_choice_that_the_family_does_not_know_is_refused_by_name(write: Any) -> None:
