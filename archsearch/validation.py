@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from operator import index
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, get_args, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -139,10 +139,15 @@ def _key(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    found: Any = model
     for part in location:
-        field = model.model_fields.get(str(part))
-        annotation = None if field is None else field.annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if _is_model(found):
+            field = found.model_fields.get(str(part))
+            found = None if field is None else field.annotation
+        else:  # a mapping's values
+            found = next(iter(get_args(found)[1:]), None)
+    return list(found.model_fields) if _is_model(found) else []
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -24,6 +24,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
 from archsearch.resources import find_yaml, read_yaml
 from archsearch.text import level_text
+from archsearch.validation import explain
 
 _MOST_DRAWS = 500  # random combinations, before a family is taken to refuse every one
 
@@ -373,18 +374,7 @@ def read_space(path: Path) -> SpaceFile:
     try:
         return SpaceFile.model_validate(read_yaml(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        if first["type"] == "missing":
-            problem, hint = "the key is missing", "a space has name, family and choices; a choice has values and source"
-        elif first["type"] == "extra_forbidden":
-            model: type[BaseModel] = SpaceFile if len(first["loc"]) == 1 else ChoiceFile
-            problem, hint = "no such key", f"known: {', '.join(model.model_fields)}"
-        elif first["type"] in ("too_short", "string_too_short"):
-            problem, hint = "is empty", "give at least one choice; every choice says its source"
-        else:
-            problem, hint = f"{first['msg'][0].lower()}{first['msg'][1:]}, got {shown(first['input'])}", ""
-        raise ConfigError(f"{path}: {key}: {problem}", hint=hint or None) from error
+        raise explain(error, source=str(path), model=SpaceFile) from error
 
 
 _Choices = Mapping[str, ChoiceValue]

@@ -15,22 +15,30 @@ KERNEL = "  kernel: {values: [3, 5], source: paper}\n"
 WRONG = {
     "not a mapping": ("- 1\n", ["a mapping of keys was expected"]),
     "not YAML": ("name: [\n", ["not valid YAML", ":2:"]),
-    "no family": ("name: mine\nchoices:\n" + KERNEL, ["family: the key is missing"]),
+    "no family": ("name: mine\nchoices:\n" + KERNEL, ["the key 'family' is missing"]),
     "unknown family": (
         "name: mine\nfamily: shuflenet_v2\nchoices:\n" + KERNEL,
         ["family:", "shuflenet_v2", "did you mean"],
     ),
-    "no choices": (HEAD, ["choices: the key is missing"]),
-    "empty choices": (HEAD + "choices: {}\n", ["choices: is empty"]),
-    "unknown key": (HEAD + "choises: {}\nchoices:\n" + KERNEL, ["choises: no such key", "known: name, family"]),
+    "no choices": (HEAD, ["the key 'choices' is missing"]),
+    "empty choices": (HEAD + "choices: {}\n", ["choices: must be of at least 1 value, got {}"]),
+    "unknown key": (HEAD + "choises: {}\nchoices:\n" + KERNEL, ["unknown key 'choises'", "did you mean 'choices'?"]),
     "unknown key of a choice": (
         HEAD + "choices:\n  kernel: {values: [3], source: x, low: 3}\n",
-        ["choices.kernel.low: no such key", "known: values, source"],
+        ["unknown key 'choices.kernel.low'", "known keys: source, values"],
     ),
-    "no source": (HEAD + "choices:\n  kernel: {values: [3, 5]}\n", ["choices.kernel.source: the key is missing"]),
+    "no source": (HEAD + "choices:\n  kernel: {values: [3, 5]}\n", ["the key 'choices.kernel.source' is missing"]),
     "values not a list": (
         HEAD + "choices:\n  kernel: {values: 3, source: x}\n",
-        ["choices.kernel.values:", "list", "3"],
+        ["choices.kernel.values: must be a list, got 3"],
+    ),
+    "an empty name": (
+        "name: ''\nfamily: shufflenet_v2\nchoices:\n" + KERNEL,
+        [": name: must be of at least 1 character, got ''"],
+    ),
+    "an unknown key of a choice, one letter off": (
+        HEAD + "choices:\n  kernel: {values: [3], source: x, sorce: y}\n",
+        ["unknown key 'choices.kernel.sorce'", "did you mean 'choices.kernel.source'?"],
     ),
     "empty values": (HEAD + "choices:\n  kernel: {values: [], source: x}\n", ["choices.kernel.values: no values"]),
     "a duplicate value": (
