@@ -243,7 +243,9 @@ def test_a_network_that_diverges_fails_with_the_reason_and_the_study_goes_on(
     ("part", "error", "reason"),
     [
         ("build", RuntimeError("not enough memory: you tried to allocate 9 bytes"), "RuntimeError: not enough memory"),
+        ("build", ModuleNotFoundError("No module named 'mine'"), "ModuleNotFoundError: No module named 'mine'"),
         ("train_proxy", MemoryError(), "MemoryError"),
+        ("train_proxy", NameError("name 'scael' is not defined"), "NameError: name 'scael' is not defined"),
         ("open_measurement", MeasurementError("no run was timed"), "no run was timed"),
     ],
 )
