@@ -19,6 +19,7 @@ from archsearch.analysis.conditions import conditions_of, conditions_text, measu
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
+from archsearch.analysis.objectives import resolve_objectives
 from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendation, made_with, recommendation_of, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
@@ -180,8 +181,14 @@ class StoredStudy:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """Names of the objectives, all minimised."""
-        return tuple(self.info.config["objectives"])
+        """Names of the objectives, all minimised. Raises UnknownNameError for one that only another version knows."""
+        names = tuple(self.info.config["objectives"])
+        try:
+            resolve_objectives(names)
+        except UnknownNameError as error:
+            error.message = f"study '{self.name}' as stored: {error.message}"
+            raise
+        return names
 
     def settings(self, section: str, kind: type[_Settings]) -> _Settings:
         """A section of its configuration. Raises ConfigError for a key or a value that only another version knows."""

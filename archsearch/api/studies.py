@@ -62,7 +62,7 @@ class StudyList(InNotebooks):
     """What is stored and what can be run: an `archsearch.table.Result`.
 
     Attributes:
-        stored: in the order of their making.
+        stored: in the order of their making; a warning says which this version cannot sum up, and why.
         shipped: the studies that come with archsearch, and what each does.
     """
 
@@ -108,8 +108,18 @@ def studies(*, shipped: bool = False, storage: str | None = None) -> StudyList:
         raise ConfigError("the shipped studies are in no database", hint="leave out shipped, or the storage")
     stored = () if shipped else stored_studies(storage)
     offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}
-    found = tuple(_summary(study) for study in stored)
-    return StudyList(stored=found, shipped=offered, sentences=() if found or shipped else ("No study is stored yet.",))
+    found, left_out = list[StudySummary](), list[str]()
+    for study in stored:
+        try:
+            found.append(_summary(study))
+        except ConfigError as error:  # what only another version knows, or a part of one's own that is gone
+            left_out.append(f"left out: {error}")
+    return StudyList(
+        stored=tuple(found),
+        shipped=offered,
+        sentences=() if stored or shipped else ("No study is stored yet.",),
+        warnings=tuple(left_out),
+    )
 
 
 def _summary(study: Study) -> StudySummary:

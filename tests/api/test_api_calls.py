@@ -285,6 +285,24 @@ def test_a_database_that_is_not_read_is_not_taken(tmp_path: Path) -> None:
     assert archsearch.studies(shipped=True).stored == ()
 
 
+def test_a_study_with_an_objective_that_is_gone_is_named_and_the_others_are_listed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    for name in ("small", "other"):
+        store_study(url, [make_record(0)], name=name)
+    database = Database(url)
+    with database.writing() as session:
+        row = session.query(StudyRow).filter_by(name="other").one()
+        row.config = {**row.config, "objectives": ["error_percent", "latency_ms", "memory"]}
+    database.close()
+    said = "study 'other' as stored: unknown objective 'memory'"
+    with pytest.raises(UnknownNameError, match=f"^{said}"):
+        archsearch.pareto("other", storage=url)
+    listed = archsearch.studies(storage=url)
+    assert [each.study for each in listed.stored] == ["small"]
+    (warning,) = listed.warnings
+    assert warning.startswith(f"left out: {said}")
+
+
 def test_to_list_studies_none_is_read_for_each_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, read, real = f"sqlite:///{tmp_path}/studies.db", [], stored_rows._info
 
