@@ -46,13 +46,6 @@ WITHIN_REASON = 0.8
 _SAID_POINTS = 0.05  # a smaller loss is shown as none
 RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
 _MOST_NAMED = 5
-# objective: what a network has that is lower, and higher
-_THAN = {
-    "latency_ms": ("faster", "slower"),
-    "params": ("fewer params", "more params"),
-    "macs": ("fewer MACs", "more MACs"),
-    "balanced_error_percent": ("less balanced error", "more balanced error"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -498,8 +491,8 @@ class _Choice:
         else:
             ties.append("the same accuracy")
         for each in costs:
-            amount = percent_text(abs(each.percent))
-            lower, higher = _THAN[each.objective]
+            amount, named = percent_text(abs(each.percent)), OBJECTIVES[each.objective]
+            lower, higher = named.than
             if each.told_apart:
                 (gains if each.percent > 0.0 else losses).append(f"{amount} {lower if each.percent > 0.0 else higher}")
             elif each.percent and each.objective == MEASURED_OBJECTIVE:
@@ -507,7 +500,6 @@ class _Choice:
             elif each.percent:
                 ties.append("a balanced error that cannot be told from its")
             else:
-                named = OBJECTIVES[each.objective]
                 ties.append(f"the same {named.noun or named.short.lower()}")
         parts = [_listed(each) for each in (gains, losses) if each]
         if not parts:

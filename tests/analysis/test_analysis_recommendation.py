@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, front_of
+from archsearch.analysis.objectives import OBJECTIVES, Objective
 from archsearch.analysis.recommendation import Recommendation, accuracy_difference, recommendation_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record, TrialStatus
@@ -139,6 +140,29 @@ def test_gains_losses_and_what_cannot_be_told_are_in_the_sentence(
     found = recommendation_of(one, [*records, other])
     assert found.published is not None
     assert (found.trial, found.published.sentence, found.published.beaten) == (1, said, beaten)
+
+
+def test_an_objective_that_is_added_stands_in_the_sentence_in_its_own_words(
+    make_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = Objective(
+        name="heads",
+        title="Heads",
+        noun="heads",
+        extract=lambda record: float(str(record.choices["heads"])),
+        show=lambda value: f"{value:.0f}",
+        difference=lambda worse, best: f"{worse - best:.0f} fewer heads",
+        than=("fewer heads", "more heads"),
+    )
+    monkeypatch.setitem(OBJECTIVES._entries, "heads", heads)
+    records = [
+        make_record(0, top1=70.0, p10=3.0, variant="slow", choices={"heads": 4}),
+        make_record(1, top1=80.0, p10=1.5, choices={"heads": 3}),
+    ]
+    found = recommended(records, objectives=(*DEFAULT_OBJECTIVES, "heads"))
+    # 1.5 of 3 ms, 3 of 4 heads
+    said = "Take trial 1 (80.00 % top-1, 1.50 ms, 3 heads): +10.0 points, 50 % faster and 25 % fewer heads than slow"
+    assert found.sentence.startswith(said)
 
 
 def test_a_published_network_may_be_the_answer(make_record: Make) -> None:
