@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any
 
 from archsearch.errors import ConfigError, OverrideError
@@ -38,14 +37,12 @@ def read_overrides(given: Overrides) -> dict[str, Any]:
 
 
 def _own(value: Any) -> Any:
-    """A copy in which numbers of numpy are Python's own, those in lists and mappings, too."""
+    """A copy in which what is numpy's (numbers, truth values, arrays) is Python's own, in lists and mappings, too."""
     if isinstance(value, Mapping):
         return {key: _own(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_own(each) for each in value]
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return copy.deepcopy(value)
-    return int(value) if isinstance(value, Integral) else float(value)
+    return value.tolist() if hasattr(value, "tolist") else copy.deepcopy(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,6 +163,19 @@ def test_numbers_of_numpy_in_a_mapping_of_overrides_are_pythons_own_wherever_the
     assert [type(value) for value in widths] == [np.float32, np.int64]
 
 
+def test_truth_values_and_arrays_of_numpy_in_a_mapping_of_overrides_are_pythons_own() -> None:
+    changes = {
+        "proxy.flip": np.bool_(True),
+        "scale.stem.pool": np.bool_(False),
+        "restrict.residual": [*np.array([True, False])],
+        "restrict.stage2.kernel": np.array([3, 7]),
+    }
+    config = load_study("quickstart", changes)
+    domains = {domain.name: domain.values for domain in config.search_space().domains}
+    assert (config.proxy.flip, config.scale["stem.pool"]) == (True, False)
+    assert (domains["residual"], domains["stage2.kernel"]) == ((True, False), (3, 7))
+
+
 @pytest.mark.parametrize("override", ["scale.stem.pool=no", "fixed.residual=off", "restrict.residual=[yes, no]"])
 def test_a_boolean_of_yaml_1_1_is_text_and_never_taken_for_true(override: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be '(no|off|yes)' \(allowed: true or false"):
