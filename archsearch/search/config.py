@@ -268,10 +268,10 @@ def _apply(content: dict[str, Any], key: str, value: Any) -> None:
     if not rest:
         content[head] = value
         return
-    parts = [rest] if head in _CHOICE_MAPS else rest.split(".")
-    target = content.setdefault(head, {})
-    for part in parts[:-1]:
-        target = target.setdefault(part, {}) if isinstance(target, dict) else None
-    if not isinstance(target, dict):
-        raise OverrideError(key, f"'{head}' has no keys below it")
-    target[parts[-1]] = value
+    *above, last = (head, rest) if head in _CHOICE_MAPS else key.split(".")
+    target: Any = content
+    for index, part in enumerate(above, start=1):
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise OverrideError(key, f"'{'.'.join(above[:index])}' has no keys below it")
+    target[last] = value

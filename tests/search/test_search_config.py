@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, OverrideError
 from archsearch.resources import list_yaml
 from archsearch.search.config import load_study
 
@@ -144,6 +144,11 @@ def test_overrides_are_also_a_mapping_that_stays_as_it_was(write: Any) -> None:
     config = load_study(write(GOOD), given)
     assert (config.proxy.epochs, config.proxy.batch_size, config.fixed) == (2, 64, {"stem.type": "ldc"})
     assert given == {"proxy": {"epochs": 2}, "proxy.batch_size": 64, "fixed.stem.type": "ldc"}
+
+
+def test_an_override_below_a_single_value_names_the_key_that_has_none_below_it() -> None:
+    with pytest.raises(OverrideError, match=r"^override 'proxy\.epochs\.more': 'proxy\.epochs' has no keys below it"):
+        load_study("quickstart", ["proxy.epochs.more=3"])  # its proxy: {epochs: 4, ...}
 
 
 def test_numbers_of_numpy_in_a_mapping_of_overrides_are_pythons_own_wherever_they_stand() -> None:
