@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -10,11 +11,12 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from archsearch.errors import ConfigError
-from archsearch.search.optuna_study import distribution
+from archsearch.search.optuna_study import OptunaStudy, distribution
 from archsearch.search.samplers import SpaceUsedUpError, check_left, check_sampler, make_sampler
 from archsearch.search.samplers.exhaustive import LARGEST_SPACE
 from archsearch.search.samplers.points import Points
 from archsearch.space.search_space import load_space
+from archsearch.store.database import Database
 
 # 12 suggestions of 9 networks: without a hidden layer its two widths are the same network (3 of 6).
 SPACE = """
@@ -96,6 +98,24 @@ def test_workers_that_ask_at_the_same_moment_take_one_network_each(points: Point
     theirs = sampler.sample_relative(study, frozen, sampler.infer_relative_search_space(study, frozen))
     point = points.point(theirs)
     assert point is not None and points.identity(point) != mine
+
+
+def test_the_only_network_of_a_space_is_suggested_after_published_ones_outside_it(
+    database: Database, make_config: Any
+) -> None:
+    one = "name: one\nfamily: shufflenet_v2\nchoices: {residual: {values: [true], source: test}}\n"
+    config = make_config(space_text=one, sampler="exhaustive")
+    space = config.search_space()
+    study = OptunaStudy(database, config, space, input_size=32)
+    outside = study.ask_outside()
+    study.note(outside, {"arch_id": "0" * 12})
+    study.tell_failed(outside)
+    suggested = study.ask(2)
+    assert (suggested.number, suggested.choices) == (1, {})
+    study.note(suggested.number, {"arch_id": space.spec({}).normalised(32).arch_id})
+    study.tell_values(suggested.number, [50.0, 2.0], {})
+    with pytest.raises(SpaceUsedUpError):
+        study.ask(3)
 
 
 def test_a_space_too_large_to_enumerate_is_refused_before_a_trial_is_made() -> None:

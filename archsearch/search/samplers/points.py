@@ -221,7 +221,10 @@ def waiting_before(trials: Sequence[FrozenTrial], number: int, points: Points) -
 def _seen(trial: FrozenTrial, points: Points) -> Seen | None:
     if not finished_or_running(trial) or (point := points.point(trial.params)) is None:
         return None
-    if arch_id := trial.user_attrs.get(_NOTED, {}).get("arch_id"):
+    arch_id = trial.user_attrs.get(_NOTED, {}).get("arch_id")
+    if not points.names and points.identity(point) != arch_id:
+        return None  # a space of one point has no choices to tell its network from one outside by
+    if arch_id:
         points.learn(point, arch_id)
     constraints = trial.constraints
     stopped = constraints.pop(EARLY_STOP, 0.0) > 0.0
