@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from archsearch.analysis.front import distinct
-from archsearch.analysis.recommendation import Candidate
+from archsearch.analysis.objectives import score_of
+from archsearch.analysis.recommendation import KNEE, MOST_ACCURATE, RECOMMENDED, Candidate
 from archsearch.api.stored import counts_text
 from archsearch.api.study import Study, stored_studies
 from archsearch.errors import ConfigError
-from archsearch.records import Record
 from archsearch.resources import list_yaml, read_yaml
 from archsearch.table import Column, InNotebooks, Table, table_of
 
@@ -42,7 +42,8 @@ class StudySummary:
         counts: trials by status.
         front: networks on it.
         hypervolume_share: of the box below the study's reference point (0 to 1); None before there is one.
-        recommended, knee, most_accurate: None where no network is complete, or the front has no knee.
+        recommended, knee, most_accurate: its recommendation's roles; None where no network is complete, or there is no
+            knee.
         created_at: in UTC.
     """
 
@@ -124,36 +125,28 @@ def studies(*, shipped: bool = False, storage: str | None = None) -> StudyList:
 
 def _summary(study: Study) -> StudySummary:
     front = study.front
-    accurate = min((row.record for row in front.rows), key=lambda record: record.error_percent, default=None)
+    named = {name: _point(role.candidate) for role in study.recommendation.roles for name in role.names}
     return StudySummary(
         study=study.name,
         dataset=str(study.info.config["dataset"]),
         counts=dict(study.counts),
         front=len(distinct(front.members)),
         hypervolume_share=front.hypervolume_share,
-        recommended=_recommended(study.recommendation.network),
-        knee=None if front.knee is None else _point(front.knee.record),
-        most_accurate=_point(accurate),
+        recommended=named.get(RECOMMENDED),
+        knee=named.get(KNEE),
+        most_accurate=named.get(MOST_ACCURATE),
         created_at=f"{study.info.created_at:%Y-%m-%d %H:%M} UTC",
     )
 
 
-def _recommended(network: Candidate | None) -> Point | None:
-    """With the values that it is recommended for: those of a confirmation, where there is one."""
-    found = None if network is None else _point(network.record)
-    if network is None or found is None:
-        return None
+def _point(network: Candidate) -> Point:
+    """With the values that its role rests on: those of a confirmation, where there is one."""
     _, latency_ms, *_ = network.values
-    return replace(found, top1_percent=network.top1_percent, latency_ms=latency_ms, seeds=network.seeds)
-
-
-def _point(record: Record | None) -> Point | None:
-    if record is None or record.score is None or record.latency is None:
-        return None
     return Point(
-        trial=record.trial,
-        network=record.label,
-        top1_percent=record.score.top1_percent,
-        split=record.score.split,
-        latency_ms=record.latency.corrected_ms,
+        trial=network.record.trial,
+        network=network.record.label,
+        top1_percent=network.top1_percent,
+        split=score_of(network.record).split,
+        latency_ms=latency_ms,
+        seeds=network.seeds,
     )
