@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -38,6 +39,13 @@ _LEAST_COLUMNS = 20
 _SILENT_SECONDS = 10.0
 
 
+class _Console(Console):
+    """Rich's, but a pipe that nobody reads any more is an error as of every other write: rich exits without a word."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
     """A person's terminal wraps between words; a file or a pipe gets each line, and each row of a table, whole.
 
@@ -46,7 +54,7 @@ def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
     terminal = stream is not None and stream.isatty()
     said = os.environ.get("COLUMNS")
     width = None if terminal else _PIPE_COLUMNS
-    return Console(
+    return _Console(
         stderr=stderr,
         force_terminal=None if terminal else False,  # whatever FORCE_COLOR says, as continuous integration does
         highlight=False,

@@ -35,6 +35,8 @@ EPILOG = "\n\n".join(
         "archsearch describe shufflenet_v2_x1_0",
     )
 )
+_HINTS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room, and type the same command again")
+_HINTS[errno.EPIPE] = "what reads the output has ended before all of it was written"
 RENAMED = {"proxy": "serve-storage"}  # commands of earlier versions
 
 
@@ -55,6 +57,13 @@ class _Commands(TyperGroup):
             new = RENAMED[args[0]]
             raise ConfigError(f"the command {args[0]} is now called {new}", hint=f"archsearch {new} --help")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As click does, but a pipe that nobody reads any more is told of: click ends there without a word."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _said_by_the_system(error) from error
 
 
 def _without_flags_type(params: Any) -> Any:
@@ -176,8 +185,7 @@ def _said_by_the_system(error: OSError) -> ArchsearchError:
     what = error.strerror or str(error) or type(error).__name__
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{where}{what}", hint="a file's name has at most 255 bytes")
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return ArchsearchError(f"{where}{what}", hint="make room, and type the same command again" if full else None)
+    return ArchsearchError(f"{where}{what}", hint=_HINTS.get(error.errno or 0))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -38,6 +39,19 @@ def test_a_closed_standard_output_is_told_before_anything_is_done(
     monkeypatch.setattr("sys.stdout", None)
     assert end_of_main(monkeypatch, "--version") == 1
     assert "error: standard output is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("plot",), ("schema",)], ids=["table", "json"])
+def test_a_pipe_that_nobody_reads_any_more_is_told(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as pipe:  # noqa: PTH123 (a descriptor)
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert end_of_main(monkeypatch, *command) == 1
+    told = "error: Broken pipe\nwhat reads the output has ended before all of it was written\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("where", ["closed", "full"])
