@@ -136,7 +136,7 @@ def main() -> None:
                 alone = words in ([], ["target"])  # a group's name: what is in it
                 code = app([*words, "--help"] if alone else words, standalone_mode=False)
             if code == _INTERRUPTED:
-                error_console.print("stopped")
+                raise KeyboardInterrupt
             sys.exit(code or 0)
         except _UsageError as error:
             print_error(_wrong_usage(error))

@@ -160,6 +160,18 @@ def test_the_name_of_a_program_or_a_group_alone_shows_what_there_is(cli: Callabl
         assert within in ended.out
 
 
+def test_a_command_that_a_signal_stops_is_exit_code_1(
+    cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("archsearch.api.study.open_study", stopped)
+    for command in ("pareto", "report", "plot front"):
+        ended = cli(*command.split())
+        assert (ended.code, ended.out, ended.err.splitlines()[-1]) == (1, "", "stopped")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("pareto",), ("retrain",), ("describe", "quickstart:best"), ("studies", "--storage", "sqlite:///absent.db")],
