@@ -279,7 +279,7 @@ def guidelines(
     tell(report, *written, json=json)
 
 
-target_app = typer.Typer(no_args_is_help=True, help="Look at a board that latency is measured on (--target).")
+target_app = typer.Typer(help="Look at a board that latency is measured on (--target).")
 
 
 @target_app.command("check")

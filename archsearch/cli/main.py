@@ -79,7 +79,6 @@ app = typer.Typer(
     help="Which design choices of a lightweight CNN are worth their cost on your device: search the ShuffleNetV2 "
     "family, with latency measured, not guessed.",
     epilog=EPILOG,
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -160,6 +160,15 @@ def test_the_name_of_a_program_or_a_group_alone_shows_what_there_is(cli: Callabl
         assert within in ended.out
 
 
+@pytest.mark.parametrize("group", [(), ("target",)], ids=["program", "group"])
+def test_an_option_without_a_command_is_exit_code_2_and_says_that_the_command_is_missing(
+    group: tuple[str, ...], cli: Callable[..., object]
+) -> None:
+    ended = cli("--verbose", *group)
+    check(ended, 2, "error: missing command", " --help")
+    assert ended.out == ""
+
+
 def test_a_command_that_a_signal_stops_is_exit_code_1(
     cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
