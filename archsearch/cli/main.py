@@ -133,7 +133,8 @@ def main() -> None:
                 words = sys.argv[1:]
                 _check_words(words)
                 alone = words in ([], ["target"])  # a group's name: what is in it
-                code = app([*words, "--help"] if alone else words, standalone_mode=False)
+                typed = [*words, "--help"] if alone else words
+                code = app(typed, prog_name="archsearch", standalone_mode=False)  # for a shell, of the module, too
             if code == _INTERRUPTED:
                 raise KeyboardInterrupt
             sys.exit(code or 0)

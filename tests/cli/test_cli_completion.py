@@ -11,7 +11,8 @@ import pytest
 from makers import make_record
 from stored import store_study
 
-from archsearch.cli.main import app
+import archsearch
+from archsearch.cli.main import app, main
 from archsearch.export import FORMATS
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.summaries import SUMMARIES
@@ -174,6 +175,17 @@ def test_the_words_that_are_offered_are_those_that_there_are(
     ):
         assert set(completed(monkeypatch, capsys, *words)) == set(known), words
     assert set(SUMMARIES) == set(PLOTS)
+
+
+def test_the_module_gives_a_shell_the_completion_of_the_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", "archsearch")  # `python -m archsearch`
+    monkeypatch.setattr("sys.argv", [str(Path(archsearch.__file__).with_name("__main__.py"))])
+    monkeypatch.setenv("_ARCHSEARCH_COMPLETE", "source_bash")
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "complete -o default -F _archsearch_completion archsearch" in capsys.readouterr().out.splitlines()
 
 
 def test_a_completion_imports_nothing_heavy(folder: Path) -> None:
