@@ -1,4 +1,5 @@
-"""What this machine lets a process have: CPU cores, threads, and freed memory that it keeps for a training's next step.
+"""What this machine lets a process have: CPU cores, threads, a place among the processes of torchrun, and freed memory
+that it keeps for a training's next step.
 
 glibc gives each large block back to the system when it is freed, and a training on a CPU frees and takes the same
 blocks at every step: the system then clears tens of thousands of pages a step, a fifth of the time of a small network's
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from archsearch.errors import ConfigError, shown
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,16 @@ def usable_cores() -> int:
             continue
         return cores if quota in ("max", "-1") else max(1, min(cores, int(quota) // int(period)))
     return cores
+
+
+def torchrun_number(name: str) -> int | None:
+    """What torchrun has set a variable to; None where it is not set, or to nothing. Raises ConfigError for a word."""
+    said = os.environ.get(name, "").strip()
+    try:
+        return int(said) if said else None
+    except ValueError:
+        hint = f"start it by torchrun, which sets it, or unset {name}"
+        raise ConfigError(f"{name} is set to {shown(said)}, which is no whole number", hint=hint) from None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from archsearch.cli.options import (
     one_of,
     parse_duration,
 )
+from archsearch.host import torchrun_number
 from archsearch.text import plural
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def retrain(
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-    distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if distributed and int(os.environ.get("RANK", "0")) > 0:  # of those that train together the first one speaks
+    distributed = (torchrun_number("WORLD_SIZE") or 1) > 1
+    if distributed and (torchrun_number("RANK") or 0) > 0:  # of those that train together the first one speaks
         console.quiet = True
 
     shown = Console(quiet=True) if console.quiet else error_console

@@ -9,7 +9,6 @@ images.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from archsearch.blocks.conv import BatchNorm
 from archsearch.errors import ConfigError, TrainingError
+from archsearch.host import torchrun_number
 from archsearch.training.step import EagerStep
 
 if TYPE_CHECKING:
@@ -125,22 +125,23 @@ def world_of(device: str) -> World:
 
     Raises ConfigError for more processes than this machine has GPUs, and for a WORLD_SIZE that torchrun did not set.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = torchrun_number("WORLD_SIZE") or 1
     if size == 1:
         return ALONE
-    missing = [name for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE") if name not in os.environ]
+    numbers = {name: torchrun_number(name) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
+    missing = [name for name, number in numbers.items() if number is None]
     if missing:
         raise ConfigError(
             f"WORLD_SIZE is {size}, as if torchrun had started this process, but without {' and '.join(missing)}",
             hint="start it by torchrun, or unset WORLD_SIZE",
         )
     on_gpu = torch.device(device).type == "cuda"
-    place = int(os.environ["LOCAL_RANK"])
+    rank, place, local_size = (number or 0 for number in numbers.values())
     world = World(
-        rank=int(os.environ["RANK"]),
+        rank=rank,
         size=size,
         local_rank=place,
-        local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
+        local_size=local_size,
         device=f"cuda:{place}" if on_gpu else device,
     )
     if on_gpu and world.local_rank >= torch.cuda.device_count():

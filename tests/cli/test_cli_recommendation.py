@@ -239,3 +239,16 @@ def test_a_rank_that_a_batch_script_sets_without_torchrun_silences_nothing(
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "1")
     assert "study 'one'" in said("retrain", "--trial", "best", "--device", "cpu", "--study", opened.name).out
+
+
+@pytest.mark.parametrize("opened", ["one"], indirect=True)
+def test_a_size_of_the_world_that_a_batch_script_sets_to_nothing_is_none_and_to_a_word_is_refused(
+    opened: Study, said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = ("retrain", "--trial", "best", "--device", "cpu", "--study", opened.name)
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert "study 'one'" in said(*typed).out
+    monkeypatch.setenv("WORLD_SIZE", "${TASKS}")
+    ended = said(*typed)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: WORLD_SIZE is set to '${TASKS}', which is no whole number\n")

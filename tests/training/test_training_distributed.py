@@ -116,11 +116,14 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         world_of.__wrapped__("cuda")
 
 
+@pytest.mark.parametrize("others", [{}, dict.fromkeys(("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), "")])
 def test_a_batch_script_that_sets_the_size_of_the_world_alone_is_told_what_lacks(
-    monkeypatch: pytest.MonkeyPatch,
+    others: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(ConfigError, match=r"WORLD_SIZE is 4, .* without RANK and LOCAL_RANK and LOCAL_WORLD_SIZE"):
         world_of.__wrapped__("cpu")
