@@ -56,7 +56,8 @@ def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
     width = None if terminal else _PIPE_COLUMNS
     return _Console(
         stderr=stderr,
-        force_terminal=None if terminal else False,  # whatever FORCE_COLOR says, as continuous integration does
+        force_terminal=None if terminal else False,  # whatever FORCE_COLOR says in continuous integration
+        force_interactive=None if terminal else False,  # and TTY_INTERACTIVE
         highlight=False,
         emoji=False,  # names of folders and classes may look like its codes (:cat:)
         soft_wrap=not terminal,
@@ -195,13 +196,13 @@ def doing(what: str, on: Console | None = None, *, still: bool = False) -> Itera
     `still`: a line that is drawn when something is said, and no spinner, whose thread would disturb what is timed here.
     """
     where = on or error_console
-    if where.is_terminal and still:
+    if where.is_interactive and still:
         from rich.live import Live
 
         with Live(Text(what), console=where, auto_refresh=False, transient=True) as live:
             yield lambda text: live.update(Text(text), refresh=True)
         return
-    if where.is_terminal:
+    if where.is_interactive:
         with where.status(escape(what)) as status:
             yield lambda text: status.update(escape(text))
         return

@@ -125,14 +125,14 @@ def measure(
         # Drawn between visits alone: a progress bar with a thread of its own would disturb what is timed.
         with Progress(
             "{task.description}", console=error_console, transient=True, auto_refresh=False,
-            disable=not error_console.is_terminal,
+            disable=not error_console.is_interactive,
         ) as progress:  # fmt: skip
             task = progress.add_task("reading the networks", total=None)
             told = 0
 
             def tell_progress(now: MeasureProgress) -> None:
                 nonlocal told
-                if error_console.is_terminal:
+                if error_console.is_interactive:
                     progress.update(task, description=f"{_line(now)}: {duration(now.seconds)}", refresh=True)
                 elif now.group != told:
                     told = now.group
@@ -251,7 +251,7 @@ def guidelines(
             told = True
             error_console.print(now.expected.sentence, markup=False)
         text = f"{now.group} of {now.groups}: {now.name}, {rough_duration(now.expected.seconds)} left"
-        if error_console.is_terminal:
+        if error_console.is_interactive:
             say(text)
         else:
             error_console.print(text, markup=False)

@@ -143,7 +143,7 @@ def retrain(
 
     shown = Console(quiet=True) if console.quiet else error_console
     # the live view draws over what another console writes on its terminal
-    told = shown if as_json or (console.is_terminal and shown.is_terminal) else console
+    told = shown if as_json or (console.is_terminal and shown.is_interactive) else console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     length = epochs or recipe.epochs

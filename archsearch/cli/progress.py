@@ -40,11 +40,11 @@ _TOLD_SECONDS = 3.0  # of an epoch, before its steps say how long the rest takes
 
 
 class _Display:
-    """A live view where a terminal watches, and nothing of its own elsewhere."""
+    """A live view where a terminal watches that can draw it, and nothing of its own elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_interactive else None
         self._began = time.monotonic()
 
     @property

@@ -14,6 +14,7 @@ from makers import make_record
 from rich.console import Console
 from stored import store_study
 
+from archsearch.cli.console import doing
 from archsearch.cli.progress import RetrainDisplay, RunDisplay, line
 from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
 from archsearch.search.runtime import RunProgress
@@ -172,6 +173,23 @@ def test_the_front_so_far_takes_latencies_within_the_noise_floor_as_ties() -> No
     assert "first" in without and "better" in without
     within = shown(progress(*records, noise_floor=0.02)).split("Front so far")[1].split("Last trials")[0]
     assert "first" not in within and "better" in within
+
+
+def test_a_terminal_that_cannot_draw_over_its_lines_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # an editor's shell, and many a build server's terminal
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100, color_system=None)
+    for still in (False, True):
+        with doing("counting", console, still=still):
+            pass
+    with RetrainDisplay(epochs=2, seeds=1, console=console) as display:
+        display.show(0, epoch(1))
+    with RunDisplay(console) as run:
+        run.progressed(progress(make_record(0)))
+    lines = text.getvalue().splitlines()
+    assert lines[:2] == ["counting", "counting"]
+    assert lines[2].startswith("seed 0 epoch 1/2: ")
+    assert lines[3:] == ["continuing: 1 of 9 trials are done"]
 
 
 def test_the_time_left_of_several_retrainings_counts_what_an_epoch_of_each_costs(

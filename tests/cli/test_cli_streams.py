@@ -94,13 +94,13 @@ def test_a_pipe_cuts_nothing_and_no_width_prints_nothing(
     assert _console(io.StringIO()).width == width
 
 
-@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
 def test_a_pipe_is_no_terminal_where_continuous_integration_asks_for_colours(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "1")
     shown = _console(io.StringIO())
-    assert not shown.is_terminal  # no page is opened, and no line is drawn over another
+    assert not shown.is_terminal and not shown.is_interactive  # no page is opened, no line drawn over another
     assert shown.color_system is None
 
 
