@@ -136,7 +136,7 @@ def look_at(uri: str, *, data_dir: str | Path | None = None, image_size: int | N
         repeats=tuple(DuplicateCounts(places=tuple(places)) for places in contents.values() if len(places) > 1),
         unlike=unlike,
         decode_seconds=seconds_to_decode(
-            [file for file in found.train.files if str(file) not in broken], size=image_size or own_size
+            [file for file in found.train.files if _as_text(file) not in broken], size=image_size or own_size
         ),
         image_size=own_size,
         cores=usable_cores(),
@@ -153,21 +153,26 @@ def _of_files(
     problems = []
     for file, label, each in zip(split.files, split.labels, facts, strict=True):
         if each.problem is not None:
-            problems.append((str(file), each.problem))
+            problems.append((_as_text(file), each.problem))
             continue
         images[split.classes[label]] += 1
         sizes[f"{each.width}x{each.height}"] += 1
         modes[f"{each.format} {each.mode}"] += 1
-        contents[each.digest].append((name, split.classes[label], file.name))
+        contents[each.digest].append((name, split.classes[label], _as_text(file.name)))
     return SplitFacts(
         name=name,
         images=images,
         problems=tuple(problems),
-        left_out=split.left_out,
+        left_out=Counter({_as_text(ending): count for ending, count in split.left_out.items()}),
         hidden=split.hidden,
         sizes=sizes,
         modes=modes,
     )
+
+
+def _as_text(name: str | Path) -> str:
+    """A file's name, which may be any bytes; those that are no UTF-8 as escapes."""
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 def _of_arrays(uri: str, data_dir: str | Path | None) -> DatasetFacts:

@@ -166,6 +166,18 @@ def test_everything_is_plain_json(photos: Path) -> None:
     assert said.keys() >= found.keys()
 
 
+def test_names_of_files_that_are_not_utf_8_stand_in_the_json_as_escapes(photos: Path) -> None:
+    for source, name in (("00.png", b"\xe9t\xe9.png"), ("99.png", b"\xff.png"), ("raw.heic", b"x.h\xff")):
+        try:
+            shutil.copy(photos / "ok" / source, photos / "ok" / os.fsdecode(name))
+        except OSError:
+            pytest.skip("file names are UTF-8 on this system")
+    ended = CliRunner().invoke(app, ["data", str(photos), "--json"])
+    assert ended.exit_code == 0, ended.exception
+    for name in ("\\udce9t\\udce9.png", "\\udcff.png", ".h\\udcff"):
+        assert json.dumps(name).strip('"') in ended.stdout
+
+
 def test_the_command_prints_names_as_they_are_and_writes_the_study(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
