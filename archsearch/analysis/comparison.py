@@ -395,7 +395,7 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
     resampled = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=resamples)[other.name]
     told = correlation_of(other.name, found.n, resampled, "", least=MIN_INTERVAL)
     found = replace(found, kendall=told.tau, spearman=told.spearman)
-    if abs(resampled.tau) >= 1.0 - 1e-12:  # all pairs alike: every resample says the same, so their spread is not seen
+    if resampled.unanimous:
         return replace(found, told=_chance_of_all_alike(x) < 1.0 - CONFIDENCE)
     low, high = told.tau_low, told.tau_high
     return replace(

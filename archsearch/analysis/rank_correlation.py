@@ -64,6 +64,11 @@ class Resampled:
     taus: Floats
     spearmans: Floats
 
+    @property
+    def unanimous(self) -> bool:
+        """Whether all pairs agree, or all disagree: every resample says the same, so that their spread is not seen."""
+        return abs(self.tau) >= 1.0 - 1e-12
+
 
 def resampled_correlations(
     target: Sequence[float], predictors: Mapping[str, Sequence[float]], *, resamples: int = RESAMPLES, seed: int = 0
@@ -108,11 +113,16 @@ def percentile_interval(resampled: ArrayLike, confidence: float = CONFIDENCE) ->
 def correlation_of(
     predictor: str, n: int, found: Resampled | None, note: str, *, least: int = LEAST_FOR_INTERVAL
 ) -> Correlation:
-    """One predictor's correlations, with intervals from `least` networks on; `note` says why there are none."""
+    """One predictor's correlations, with intervals from `least` networks on; `note` says why there are none.
+
+    Where all pairs agree, or all disagree, there is no interval either.
+    """
     if found is None or not math.isfinite(found.tau):
         return Correlation(predictor=predictor, n=n, note=note if found is None or not n else "all values are equal")
-    tau, rho = (percentile_interval(values) if n >= least else None for values in (found.taus, found.spearmans))
+    taken = n >= least and not found.unanimous
+    tau, rho = (percentile_interval(values) if taken else None for values in (found.taus, found.spearmans))
     (tau_low, tau_high), (rho_low, rho_high) = tau or (None, None), rho or (None, None)
+    why = "no spread is seen: all pairs are alike" if found.unanimous else "too many resamples have equal values"
     return Correlation(
         predictor=predictor,
         n=n,
@@ -122,7 +132,7 @@ def correlation_of(
         spearman=found.spearman,
         spearman_low=rho_low,
         spearman_high=rho_high,
-        note="" if tau is not None or n < least else "too many resamples have equal values",
+        note="" if tau is not None or n < least else why,
     )
 
 

@@ -398,7 +398,7 @@ def _group(
     advantage, interval, worse = None, None, False
     if best is not None and best.tau is not None and proxy.tau is not None:
         advantage = proxy.tau - best.tau
-        if len(networks) >= LEAST_FOR_INTERVAL:
+        if len(networks) >= LEAST_FOR_INTERVAL and not (found[PROXY].unanimous and found[best.predictor].unanimous):
             differences = found[PROXY].taus - found[best.predictor].taus
             interval = percentile_interval(differences)
             compared = sum(each.tau is not None for each in others)

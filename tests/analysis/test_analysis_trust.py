@@ -283,3 +283,17 @@ def test_a_predictor_whose_difference_has_no_interval_is_named_all_the_same() ->
     said = _group_sentence(group)
     assert "params 0.25; their difference has no interval" in said
     assert "no other predictor" not in said
+
+
+def test_a_ranking_that_agrees_in_all_pairs_has_no_interval_of_no_width(make_record: Make) -> None:
+    values = [float(place) for place in range(12)]
+    proxy, trained = pairs(make_record, values, values)
+    found = trust_of(proxy, trained, {"params": by_network(proxy, values[::-1])}).all
+    for each, tau in ((found.proxy, 1.0), (found.predictors[0], -1.0)):
+        assert (each.tau, each.spearman) == (pytest.approx(tau), pytest.approx(tau))
+        assert (each.tau_low, each.tau_high, each.spearman_low, each.spearman_high) == (None,) * 4
+        assert each.note == "no spread is seen: all pairs are alike"
+    # nor has the difference of two such
+    assert found.sentence == (
+        "the proxy ranks with tau 1.00 over 12 networks; params -1.00; their difference has no interval."
+    )
