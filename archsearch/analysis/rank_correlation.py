@@ -183,7 +183,7 @@ def _by_matrix(one: Floats, other: Floats, drawn: NDArray[np.int64]) -> tuple[Fl
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """The mean Kendall tau with the noisy long training, of rankings that are right but for noise.
+    """The mean Kendall tau (0 or more) with the noisy long training, of rankings that are right but for noise.
 
     Attributes:
         proxy: of scores that are as noisy as the proxy's.
@@ -235,7 +235,8 @@ def ceilings_of(
         for name, found in taus.items():
             places = np.asarray(groups[name], dtype=np.intp)
             found.append((_tau(seen[places], again[places]), _tau(true[places], again[places])))
-    means = {name: np.nan_to_num(np.array(found)).mean(axis=0) for name, found in taus.items()}
+    # a right ranking never disagrees on average, as that of finitely many draws may
+    means = {name: np.nan_to_num(np.array(found)).mean(axis=0).clip(min=0.0) for name, found in taus.items()}
     return {name: Ceiling(proxy=float(mean[0]), exact=float(mean[1])) for name, mean in means.items()}
 
 

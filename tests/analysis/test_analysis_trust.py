@@ -266,6 +266,20 @@ def test_one_seed_does_not_tell_what_noise_allows_but_a_confirmation_does(make_r
     assert known.all.ceiling is not None and not any("--seeds 2" in text for text in known.warnings)
 
 
+def test_noise_that_hides_every_difference_allows_no_tau_and_never_one_below_zero(make_record: Make) -> None:
+    proxy = [make_record(at, top1=40.0 + at) for at in range(12)]
+    # means 60.0 and 60.1: their variance is less than that of a mean of two seeds that lie 2 points apart, 2 / 2 = 1
+    long = [
+        make_record(2 * at + seed, top1=60.0 + 0.1 * (at % 2) + (1.0 if (at + seed) % 2 else -1.0), seed=seed + 1,
+                    arch_id=proxy[at].arch_id, epochs=40)
+        for at in range(12) for seed in range(2)
+    ]  # fmt: skip
+    found = trust_of(proxy, long, {})
+    assert found.all.ceiling is not None
+    assert 0.0 <= found.all.ceiling.proxy < 0.1 and 0.0 <= found.all.ceiling.exact < 0.1
+    assert " of -" not in found.subtitle[0]
+
+
 @pytest.mark.parametrize(("networks", "has_interval"), [(9, False), (10, True)])
 def test_fewer_than_ten_networks_have_no_interval(make_record: Make, networks: int, has_interval: bool) -> None:
     values = np.random.default_rng(8).normal(size=(2, networks)).tolist()
