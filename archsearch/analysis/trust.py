@@ -118,7 +118,8 @@ class Trust(InNotebooks):
         pick_rank: rank by the long training of the network that the proxy ranks first; None without networks.
         regret_points: how much less accurate (points) it is after the long training than the best of these; None
             without networks.
-        noise_points: standard deviation of one long score over its seeds; None with one seed for each network.
+        noise_points: standard deviation of one long score over its seeds; None where they show no spread, as with one
+            seed for each network.
         proxy_noise_points: of a proxy score over its seeds, where a confirmation of the study tells it; else that of
             the long scores.
         confidence, resamples: of the bootstrap intervals.
@@ -485,7 +486,11 @@ def _warnings(
     if len(set(seeds)) > 1:
         texts.append(f"the means of the long training are over {min(seeds)} to {max(seeds)} seeds")
     if noisy and seeds:
-        texts.append("one seed for each network: how much of tau its noise takes cannot be told; --seeds 2 tells it")
+        untold = "how much of tau its noise takes cannot be told"
+        if max(seeds) == 1:
+            texts.append(f"one seed for each network: {untold}; --seeds 2 tells it")
+        else:
+            texts.append(f"the seeds of the long training show no spread: {untold}")
     if short and long and max(s.epochs for s in long) <= max(s.epochs for s in short):
         texts.append("the long training has no more epochs than the proxy")
     return tuple(texts)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from archsearch.analysis.objectives import score_of
 from archsearch.analysis.rank_correlation import Correlation, percentile_interval, resampled_correlations
 from archsearch.analysis.trust import TrustGroup, _group_sentence, trust_of
 from archsearch.records import Record, TrialStatus
@@ -278,6 +280,20 @@ def test_noise_that_hides_every_difference_allows_no_tau_and_never_one_below_zer
     assert found.all.ceiling is not None
     assert 0.0 <= found.all.ceiling.proxy < 0.1 and 0.0 <= found.all.ceiling.exact < 0.1
     assert " of -" not in found.subtitle[0]
+
+
+@pytest.mark.parametrize("again", [1, 5])
+def test_seeds_that_show_no_spread_are_not_called_one_seed(make_record: Make, again: int) -> None:
+    # one of five networks has a second seed, whose effect is its own: no degree of freedom; or all have, and all agree
+    proxy, trained = pairs(make_record, [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 14.0, 13.0, 15.0])
+    second = [replace(each, trial=5 + each.trial, score=replace(score_of(each), seed=1)) for each in trained[:again]]
+    found = trust_of(proxy, [*trained, *second], {})
+    assert found.noise_points is None
+    assert (
+        "the seeds of the long training show no spread: how much of tau its noise takes cannot be told"
+        in found.warnings
+    )
+    assert not any("one seed" in text for text in found.warnings)
 
 
 @pytest.mark.parametrize(("networks", "has_interval"), [(9, False), (10, True)])
