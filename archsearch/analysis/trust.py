@@ -115,9 +115,9 @@ class Trust(InNotebooks):
         networks: those with both trainings, by proxy accuracy, the best first.
         proxy_epochs, long_epochs: of each training.
         groups: over all networks, and over the best quarter of the searched study by proxy.
-        pick_rank: rank by the long training of the network that the proxy ranks first; None without networks.
-        regret_points: how much less accurate (points) it is after the long training than the best of these; None
-            without networks.
+        pick_rank: mean rank by the long training of the networks that the proxy ranks first; None without networks.
+        regret_points: how much less accurate (points) they are in the mean after the long training than the best of
+            these; None without networks.
         noise_points: standard deviation of one long score over its seeds; None where they show no spread, as with one
             seed for each network.
         proxy_noise_points: of a proxy score over its seeds, where a confirmation of the study tells it; else that of
@@ -177,9 +177,11 @@ class Trust(InNotebooks):
         found = [capitalised(group.sentence) for group in self.groups]
         if self.pick_rank is not None and self.regret_points is not None:
             words, than = accurate_text(-self.regret_points)
+            count = len(_ranked_first(self.networks))
+            which, are, mean = ("network", "is", "") if count == 1 else (f"{count} networks", "are", "in the mean ")
             found.append(
-                f"The network that the proxy ranks first is number {self.pick_rank:g} of {len(self.networks)} after "
-                f"{self.long_epochs} epochs, {words} {than} the best."
+                f"The {which} that the proxy ranks first {are} {mean}number {round(self.pick_rank, 1):g} of "
+                f"{len(self.networks)} after {self.long_epochs} epochs, {words} {than} the best."
             )
         return tuple(found)
 
@@ -277,7 +279,7 @@ def trust_of(
         _group(name, group, names, ceilings.get(name), resamples=resamples) for name, group in members.items()
     )
     top = max((network.long_top1_percent for network in networks), default=math.nan)
-    first = networks[0] if networks else None
+    first = _ranked_first(networks)
     scores = [score_of(record) for record in both], [score for _, score in whole]
     epochs = [max((score.epochs for score in group), default=0) for group in scores]
     lost = {
@@ -297,8 +299,8 @@ def trust_of(
         proxy_epochs=epochs[0],
         long_epochs=epochs[1],
         groups=groups,
-        pick_rank=None if first is None else first.long_rank,
-        regret_points=None if first is None else top - first.long_top1_percent,
+        pick_rank=statistics.fmean(each.long_rank for each in first) if first else None,
+        regret_points=top - statistics.fmean(each.long_top1_percent for each in first) if first else None,
         noise_points=noise,
         proxy_noise_points=proxy_noise,
         confidence=CONFIDENCE,
@@ -371,6 +373,11 @@ def _networks(
         )
         for index, record in enumerate(both)
     )
+
+
+def _ranked_first(networks: Sequence[TrustNetwork]) -> list[TrustNetwork]:
+    """Those of the highest proxy accuracy: more than one where they tie."""
+    return [each for each in networks if each.proxy_rank == networks[0].proxy_rank]
 
 
 def _group(

@@ -189,6 +189,18 @@ def test_the_first_choice_of_the_proxy_and_what_it_costs(make_record: Make) -> N
     assert (found.pick_rank, found.regret_points) == (3.0, pytest.approx(4.0))
 
 
+def test_of_networks_that_the_proxy_ranks_first_alike_the_one_of_the_lower_trial_is_no_choice(
+    make_record: Make,
+) -> None:
+    found = trust_of(*pairs(make_record, [44.0, 44.0, 42.0, 41.0], [65.0, 60.0, 61.0, 62.0]), {})
+    # ranks 1 and 4 of four, 0 and 5 points below 65
+    assert (found.pick_rank, found.regret_points) == (2.5, pytest.approx(2.5))
+    assert found.sentences[-1] == (
+        "The 2 networks that the proxy ranks first are in the mean number 2.5 of 4 after 40 epochs, 2.50 points less "
+        "accurate than the best."
+    )
+
+
 def test_a_predictor_that_is_not_known_for_all_or_never_varies_says_so(make_record: Make) -> None:
     proxy, trained = pairs(make_record, [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 4.0])
     known = by_network(proxy, [1.0, 2.0, 3.0, 4.0, 5.0])
