@@ -72,11 +72,12 @@ def counting_margin_points(one: Score, other: Score) -> float | None:
     """Half of the 95 % interval (points) of the difference of two accuracies, from the numbers of images alone.
 
     Two binomial shares: that both networks saw the same images would narrow it, but which images they got right is not
-    stored. Other seeds move accuracies further. None where a score has no count.
+    stored. Other seeds move accuracies further. None where a score has no count, and where both have all images right
+    or all wrong: that says that the spread of counting cannot be seen, not that there is none.
     """
     errors = [share_error_points(score.top1_percent, score.eval_images) for score in (one, other)]
     known = [error for error in errors if error is not None]
-    return NORMAL_95 * math.hypot(*known) if len(known) == len(errors) else None
+    return NORMAL_95 * math.hypot(*known) if len(known) == len(errors) and any(known) else None
 
 
 def half_width(deviation: float, freedom: int, *, comparisons: int = 1) -> float:

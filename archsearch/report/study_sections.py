@@ -412,7 +412,7 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
         return (f"Mean of {len(seeds)} seeds ({', '.join(map(str, seeds))}), {epochs}.",)
     error = share_error_points(score.top1_percent, score.eval_images)
     found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
-    if error is not None:
+    if error:  # of all images right it is 0, and says nothing
         found.append(
             f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
             f"({score.eval_images:,} images); seed-to-seed variation comes on top."

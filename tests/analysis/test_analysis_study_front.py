@@ -194,3 +194,14 @@ def test_the_answer_is_the_recommendation_the_verdicts_and_one_line_of_quality()
     in_doubt = "?: latency in doubt (not converged, flagged, or measured beside other work)"
     assert note.startswith(f"*: recommended; {in_doubt}. Latency: 10th percentile")
     assert "+:" not in note
+
+
+def test_where_all_images_are_right_no_difference_of_0_points_is_said_to_be_chance() -> None:
+    # sqrt(1 x 0 / 20) = 0: that is no margin, but says that 20 images show no spread
+    every: dict[str, Any] = {"top1": 100.0, "eval_images": 20}
+    records = [make_record(0, p10=2.0, params=5, **every), make_record(1, p10=3.0, params=3, variant="old", **every)]
+    front = make_front(
+        records, objectives=("error_percent", "latency_ms", "params"), reference_point=(90.0, 30.0, 10.0)
+    )
+    assert "validation split (20 images)" in front.subtitle[0]
+    assert "with the same accuracy" in front.recommendation.sentence

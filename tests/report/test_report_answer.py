@@ -70,6 +70,11 @@ def test_a_network_without_confirmation_says_so_and_how_to_get_one(make_record: 
     assert pick.command == "archsearch retrain --study study --storage sqlite:///my.db --trial 7"
 
 
+def test_all_images_right_are_no_accuracy_without_doubt(make_record: Make, make_data: Data) -> None:
+    (pick,) = picks_of(make_data([make_record(0, top1=100.0, eval_images=20)]))
+    assert not any("±" in text for text in pick.certainty)
+
+
 def confirmation(record: Record, **changes: Any) -> Confirmed:
     point = DesignPoint(
         name=record.label, family=record.family, choices=record.choices, arch_id=record.arch_id, trial=record.trial
