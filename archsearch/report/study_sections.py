@@ -425,6 +425,9 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
     return tuple(found)
 
 
+_UNTOLD = " (too little to tell)"
+
+
 def _against(data: ReportData, role: Role) -> tuple[str, ...]:
     """How it compares with the other networks to take."""
     found, own = [], role.candidate.record
@@ -436,7 +439,7 @@ def _against(data: ReportData, role: Role) -> tuple[str, ...]:
         points = difference.points
         accuracy, _ = accurate_text(points)
         if points and not difference.told_apart:
-            accuracy += " (too little to tell)"
+            accuracy += _UNTOLD
         mine, their_ms = _ms(data, role), _ms(data, other)
         if mine < their_ms:
             speed = f"{_times(their_ms / mine)} as fast" if mine > 0 else "faster"
@@ -444,6 +447,8 @@ def _against(data: ReportData, role: Role) -> tuple[str, ...]:
             speed = f"{_times(mine / their_ms)} the latency" if their_ms > 0 else "slower"
         else:
             speed = "as fast"
+        if mine != their_ms and data.front.noisy is not None and data.front.noisy.tie(mine, their_ms):
+            speed += _UNTOLD
         found.append(f"Against the {' and '.join(other.names)}, {theirs.label}: {accuracy}, {speed}.")
     return tuple(found)
 

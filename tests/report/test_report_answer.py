@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from makers import make_front
+
 from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
@@ -42,6 +44,23 @@ def test_the_cards_say_which_differences_are_too_little_to_tell(make_record: Mak
     data = make_data(near)
     assert picks_of(data)[0].why == (
         "Against the most accurate, trial 1: 2.00 points less accurate (too little to tell), 4.0 times as fast.",
+    )
+
+
+def test_a_card_says_that_latencies_within_the_noise_floor_are_too_close_to_tell(
+    make_record: Make, make_data: Data
+) -> None:
+    # the objective params keeps both on the front, though 1.00 and 1.01 ms tie below a floor of 3 %
+    records = [
+        make_record(0, top1=50.0, p10=1.00, params=100_000, eval_images=10**6),
+        make_record(1, top1=53.0, p10=1.01, params=900_000, eval_images=10**6),
+    ]
+    objectives = ("error_percent", "latency_ms", "params")
+    front = make_front(records, objectives=objectives, reference_point=(90.0, 40.0, 1e6), noise_floor=0.03)
+    (pick, _) = picks_of(replace(make_data(records), front=front))
+    assert pick.why == (
+        "Against the fastest within reason, trial 0: 3.00 points more accurate, 1.01 times the latency (too little to "
+        "tell).",
     )
 
 
