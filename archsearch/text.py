@@ -9,7 +9,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 NOT_KNOWN = "not known"
@@ -154,6 +154,16 @@ def number_text(value: float | None, *, decimals: int, signed: bool = False) -> 
     return f"{rounded:{'+' if signed else ''},.{decimals}f}"
 
 
+def sided_text(value: float | None, *, decimals: int, signed: bool = False) -> str:
+    """A number of which one asks on which side of 0 it lies, as an end of an interval.
+
+    As `number_text`; with a decimal or two more where it is not 0 and would be shown as 0.
+    """
+    if value is not None and math.isfinite(value):
+        decimals = next((more for more in range(decimals, decimals + 3) if round(value, more)), decimals)
+    return number_text(value, decimals=decimals, signed=signed)
+
+
 def interval_text(
     value: float | None,
     low: float | None,
@@ -168,16 +178,17 @@ def interval_text(
     `decimals`: None: three significant digits each.
     """
 
-    def shown(number: float | None) -> str:
+    def shown(number: float | None, write: Callable[..., str]) -> str:
         if decimals is None and number is not None and math.isfinite(number):
             return f"{'+' if signed and number >= 0 else ''}{significant(number)}"
-        return number_text(number, decimals=decimals or 0, signed=signed)
+        return write(number, decimals=decimals or 0, signed=signed)
 
     known = value is not None and math.isfinite(value)
-    middle = f"{shown(value)} {unit}" if unit and known else shown(value)
+    middle = shown(value, number_text)
+    middle = f"{middle} {unit}" if unit and known else middle
     if not known or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return middle
-    return f"{middle} ({shown(low)} to {shown(high)})"
+    return f"{middle} ({shown(low, sided_text)} to {shown(high, sided_text)})"
 
 
 # Passwords in the URLs of databases: hidden wherever a URL is shown or kept.

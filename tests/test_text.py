@@ -20,6 +20,7 @@ from archsearch.text import (
     probability_text,
     rough_duration,
     shorten,
+    sided_text,
     significant,
 )
 
@@ -86,6 +87,7 @@ def test_an_interval_stands_behind_its_number() -> None:
     assert interval_text(0.614, 0.08, 0.97, decimals=2) == "0.61 (0.08 to 0.97)"
     assert interval_text(0.614, -0.08, 0.97, decimals=2, signed=True) == "+0.61 (-0.08 to +0.97)"
     assert interval_text(0.614, None, 0.97, decimals=2) == "0.61"
+    assert interval_text(0.614, -0.004, 1.2, decimals=2) == "0.61 (-0.004 to 1.20)"
     assert interval_text(None, None, None, decimals=2) == "not known"
 
 
@@ -153,3 +155,11 @@ def test_long_names_are_shortened_in_the_middle() -> None:
 )  # fmt: skip
 def test_an_estimated_time_is_no_more_exact_than_an_estimate(seconds: float, words: str) -> None:
     assert rough_duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.04, "+0.04"), (-0.0031, "-0.003"), (0.06, "+0.1"), (0.0, "+0.0"), (-1e-9, "+0.0"), (math.inf, "not known")],
+)
+def test_a_number_that_decides_by_its_side_of_0_is_not_shown_as_0(value: float, words: str) -> None:
+    assert sided_text(value, decimals=1, signed=True) == words

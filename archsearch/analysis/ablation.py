@@ -30,7 +30,7 @@ from archsearch.analysis.objectives import OBJECTIVES, cost_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
 from archsearch.table import ARCH_ID, LATENCY, TOP1, Cell, Column, InNotebooks, Interval, Table, table_of
-from archsearch.text import count_text, level_text, number_text, plural, significant
+from archsearch.text import count_text, level_text, number_text, plural, sided_text, significant
 
 
 class Finding(StrEnum):
@@ -320,7 +320,8 @@ def between(effect: Effect, *, word: str = "to") -> str:
     """`+0.40 to +2.20`, the simultaneous interval; "" if there is none."""
     if effect.low is None or effect.high is None:
         return ""
-    return f"{_number(effect.low, effect, unit=False)} {word} {_number(effect.high, effect)}"
+    low = _number(effect.low, effect, unit=False, write=sided_text)
+    return f"{low} {word} {_number(effect.high, effect, write=sided_text)}"
 
 
 def _inside(effect: Effect) -> str:
@@ -342,12 +343,12 @@ def _sign(value: float) -> str:
     return "-" if value < 0 else "+"
 
 
-def _number(value: float, effect: Effect, *, unit: bool = True) -> str:
+def _number(value: float, effect: Effect, *, unit: bool = True, write: Callable[..., str] = number_text) -> str:
     if effect.unit == "%":
-        return f"{number_text(value, decimals=1 if abs(value) < 100 else 0, signed=True)}{' %' if unit else ''}"
+        return f"{write(value, decimals=1 if abs(value) < 100 else 0, signed=True)}{' %' if unit else ''}"
     if effect.unit == "ms":
         return f"{_sign(value)}{significant(abs(value))}{' ms' if unit else ''}"
-    return number_text(value, decimals=2, signed=True)
+    return write(value, decimals=2, signed=True)
 
 
 CORRECTION = "Bonferroni"

@@ -23,7 +23,7 @@ from archsearch.analysis.rank_correlation import KENDALL, SPEARMAN, correlation_
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Latency, Record
 from archsearch.table import ARCH_ID, NETWORK, Column, InNotebooks, Interval, Table, table_of
-from archsearch.text import first_of, number_text, plural
+from archsearch.text import first_of, plural, sided_text
 
 COMPARED = {"latency_ms": "latency", "error_percent": "accuracy"}
 MIN_INTERVAL = 5  # networks below which a correlation gets no interval
@@ -483,4 +483,4 @@ def _correlation_sentence(found: RankCorrelation) -> str:
 
 
 def _tau(value: float) -> str:
-    return number_text(value, decimals=2)
+    return sided_text(value, decimals=2)

@@ -38,7 +38,7 @@ from archsearch.analysis.pareto import knee
 from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
 from archsearch.table import json_as, notebook_block, paragraphs
-from archsearch.text import capitalised, number_text, percent_text, plural
+from archsearch.text import capitalised, percent_text, plural, sided_text
 
 ERROR = "error_percent"
 # Of what the most accurate network gains over guessing a class, a fast one must keep this share to be worth taking.
@@ -482,7 +482,7 @@ class _Choice:
         ties: list[str] = []
         sure = ""
         if accuracy.low is not None and accuracy.high is not None:
-            low, high = (number_text(end, decimals=1, signed=True) for end in (accuracy.low, accuracy.high))
+            low, high = (sided_text(end, decimals=1, signed=True) for end in (accuracy.low, accuracy.high))
             sure = f"{low} to {high} points at 95 %, {accuracy.basis}"
         if accuracy.told_apart:
             (gains if accuracy.points > 0.0 else losses).append(_points(accuracy.points))
@@ -614,7 +614,7 @@ def _distance(found: Published) -> float:
 
 
 def _points(value: float) -> str:
-    return f"{number_text(value, decimals=1 if abs(value) >= 0.05 else 2, signed=True)} points"
+    return f"{sided_text(value, decimals=1, signed=True)} points"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from archsearch.analysis.rank_correlation import (
 )
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.table import ARCH_ID, NETWORK, WIDE_TRIAL, Column, InNotebooks, Interval, Spread, Table, table_of
-from archsearch.text import accurate_text, capitalised, number_text, plural, some_of
+from archsearch.text import accurate_text, capitalised, number_text, plural, sided_text, some_of
 
 LEAST_NETWORKS = 4
 PROXY = "proxy"
@@ -442,7 +442,7 @@ def _tau_text(group: TrustGroup, found: Correlation, *, interval: str) -> str:
     text = number_text(found.tau, decimals=2) + ("" if allowed is None else f" of {allowed:.2f} that noise allows")
     if found.tau_low is None or found.tau_high is None:
         return text
-    low, high = (number_text(end, decimals=2) for end in (found.tau_low, found.tau_high))
+    low, high = (sided_text(end, decimals=2) for end in (found.tau_low, found.tau_high))
     return f"{text}, {interval} {low} to {high}"
 
 
@@ -469,7 +469,7 @@ def _group_sentence(group: TrustGroup) -> str:
     if advantage is None or low is None or high is None:
         untold = f"{beside}; their difference has no interval" if group.best is not None else beside
         return f"the proxy ranks with {own} {where}{untold}{chance}."
-    shown, least, most = (number_text(value, decimals=2, signed=True) for value in (advantage, low, high))
+    shown, least, most = (sided_text(value, decimals=2, signed=True) for value in (advantage, low, high))
     numbers = f"({own}{beside}; difference {shown}, {least} to {most}; {CONFIDENCE * 100:g} % intervals){chance}"
     ranks = "ranks better" if low > 0.0 else "ranks worse" if group.worse else "has not been shown to rank better"
     return f"the proxy {ranks} than{than} {where} {numbers}."

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.ablation import Finding, ablation_of, amount
+from archsearch.analysis.ablation import Effect, Finding, ablation_of, amount, between
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record, TrialStatus
 
@@ -353,6 +353,12 @@ def test_spreads_that_differ_in_milliseconds_alone_are_refused_in_their_own_name
     found = ablation_of(records(make_record, made, top1, p10), made, spread="pooled")
     (warning,) = [text for text in found.warnings if "spreads" in text]
     assert warning.startswith("the networks' spreads of latency in milliseconds differ (Brown-Forsythe, ")
+
+
+def test_an_interval_that_leaves_0_out_by_less_than_is_shown_does_not_end_at_0() -> None:
+    top1 = Effect(quantity="top1", unit="points", estimate=0.2, low=0.004, high=0.4)
+    latency = Effect(quantity="latency", unit="%", estimate=-1.0, low=-2.0, high=-0.03)
+    assert (between(top1), between(latency)) == ("+0.004 to +0.40", "-2.0 to -0.03 %")
 
 
 def test_an_effect_that_rounds_to_zero_has_no_minus(make_record: Make) -> None:

@@ -332,3 +332,16 @@ def test_it_prints_as_its_sentences_and_shows_itself_in_a_notebook(make_record: 
     found = recommended([make_record(0, variant="<b>v</b>")])
     assert str(found).splitlines() == list(found.sentences)
     assert "<b>" not in found._repr_html_().replace('<div class="archsearch">', "")
+
+
+@pytest.mark.parametrize(("top1", "low"), [(52.80, "+0.03"), (52.73, "-0.04")])
+def test_an_interval_of_an_accuracy_shows_on_which_side_of_0_it_ends(top1: float, low: str, make_record: Make) -> None:
+    # 1.96 * sqrt(0.5 * 0.5 / 2500 + 0.528 * 0.472 / 2500) = 2.77 points
+    found = recommended(
+        [
+            make_record(0, top1=50.0, p10=5.0, eval_images=2500, variant="old"),
+            make_record(1, top1=top1, p10=4.0, eval_images=2500),
+        ]
+    )
+    assert f"{low} to +5." in found.sentence
+    assert ("cannot be told" in found.sentence) is low.startswith("-")
