@@ -293,9 +293,12 @@ class FinalFront(InNotebooks):
         if found.tau.tau is None:
             return []
         tau = interval_text(found.tau.tau, found.tau.tau_low, found.tau.tau_high, decimals=2)
+        chosen = (
+            "; they were chosen by it, so that over all networks of the study it is another" if self.against else ""
+        )
         lines = [
             f"The proxy ranks these {plural(found.networks, 'network')} as the full training does with a Kendall tau "
-            f"of {tau}; they were chosen by it, so that over all networks of the study it is another."
+            f"of {tau}{chosen}."
         ]
         if found.told:
             lines.append(

@@ -218,3 +218,12 @@ def test_its_json_holds_intervals_ranks_and_pairs() -> None:
     assert told["networks"][0]["top1_percent"] == 60.5
     assert told["against"][0]["points_low"] > 0.0
     assert told["proxy"]["pairs_told"] == 1
+
+
+def test_published_networks_alone_were_not_chosen_by_the_proxy() -> None:
+    records = [make_record(trial, top1=40.0 + trial, p10=1.0 + trial, variant=f"v{trial}") for trial in range(3)]
+    trainings = trained({0: [60.0], 1: [61.0], 2: [62.0]})
+    (alone,) = [text for text in final(records, trainings).sentences if "Kendall tau" in text]
+    assert alone == "The proxy ranks these 3 networks as the full training does with a Kendall tau of 1.00."
+    searched = [make_record(0, top1=40.0, p10=1.0), *records[1:]]
+    assert any("they were chosen by it" in text for text in final(searched, trainings).sentences)
