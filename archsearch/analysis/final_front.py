@@ -268,7 +268,9 @@ class FinalFront(InNotebooks):
     def _why_not(self, best: AgainstPublished) -> list[str]:
         if best.beats:
             return []
-        if best.gain <= 0.0:
+        if best.gain == 0.0:
+            return ["Neither a gain nor a loss was seen: more seeds may show one."]
+        if best.gain < 0.0:
             return ["No gain was seen: more seeds would tell the loss better, only other networks would be a gain."]
         if self.spread is None:
             return ["Whether that is a gain, seeds would tell: `--seeds 2` or more."]

@@ -227,3 +227,9 @@ def test_published_networks_alone_were_not_chosen_by_the_proxy() -> None:
     assert alone == "The proxy ranks these 3 networks as the full training does with a Kendall tau of 1.00."
     searched = [make_record(0, top1=40.0, p10=1.0), *records[1:]]
     assert any("they were chosen by it" in text for text in final(searched, trainings).sentences)
+
+
+def test_a_network_that_is_exactly_as_accurate_as_its_rival_has_no_loss() -> None:
+    records = [make_record(0, p10=1.0), make_record(1, p10=2.0, variant="published")]
+    said = final(records, trained({0: [60.0, 60.2], 1: [60.2, 60.0]})).sentences
+    assert "Neither a gain nor a loss was seen: more seeds may show one." in said
