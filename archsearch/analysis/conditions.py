@@ -167,7 +167,7 @@ def guessing_text(conditions: RecordConditions, num_classes: int) -> str:
 
 
 def _guessing(records: Sequence[Record]) -> list[str]:
-    """A warning if no network is clearly better than an answer that is always the same."""
+    """A warning if no network is told to be better than an answer that is always the same."""
     scores = [record.score for record in records if record.score is not None]
     best = max(scores, key=lambda score: score.top1_percent, default=None)
     if best is None or best.majority_percent is None:
@@ -177,8 +177,9 @@ def _guessing(records: Sequence[Record]) -> list[str]:
     if best.top1_percent > best.majority_percent + margin:
         return []
     return [
-        f"no network beats an answer that is always the largest class ({best.majority_percent:.1f} %; the best has "
-        f"{best.top1_percent:.1f} %): accuracy says nothing here, balanced_error_percent and proxy.class_weights do"
+        f"no network is shown to beat an answer that is always the largest class ({best.majority_percent:.1f} %; "
+        f"the best has {best.top1_percent:.1f} %): accuracy says nothing here, balanced_error_percent and "
+        "proxy.class_weights do"
     ]
 
 
