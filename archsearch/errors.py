@@ -23,6 +23,7 @@ SpaceUsedUpError.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from reprlib import Repr
@@ -56,6 +57,18 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, without the hint of one of ours; its type where there is no message."""
     message = error.message if isinstance(error, ArchsearchError) else str(error)
     return next((line.strip() for line in message.splitlines() if line.strip()), type(error).__name__)
+
+
+# The lines that torch puts below every error of CUDA, or of HIP.
+_ADVICE = re.compile(
+    r"(CUDA|HIP) kernel errors might|For debugging consider|Compile with `TORCH_USE_|Search for `(cuda|hip)"
+)
+
+
+def last_words(written: str) -> str:
+    """The last line that a process wrote before it failed, which names its error: torch's advice on it names none."""
+    lines = (line.strip() for line in reversed(written.splitlines()))
+    return next((line for line in lines if line and not _ADVICE.match(line)), "it wrote nothing")
 
 
 class ArchsearchError(Exception):

@@ -545,6 +545,8 @@ PARTS: dict[str, Callable[[Check], None]] = {
 
 def main() -> int:
     """Run the parts one after the other, as long as there is time; 1 if one of them failed."""
+    from archsearch.errors import last_words
+
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.part:
@@ -570,7 +572,7 @@ def main() -> int:
                 [sys.executable, __file__, *told], stderr=subprocess.PIPE, text=True, check=False,
                 timeout=min(limit + _STARTING_SECONDS, left),
             )  # fmt: skip
-            why = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1] if done.returncode else ""
+            why = last_words(done.stderr) if done.returncode else ""
         except subprocess.TimeoutExpired:
             why = "timed out"
         failed += [name] if why else []

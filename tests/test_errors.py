@@ -14,8 +14,16 @@ from archsearch.errors import (
     StoreError,
     StudyChangedError,
     UnknownNameError,
+    last_words,
     nearest,
 )
+
+# What torch writes below every error of CUDA: `c10::cuda::get_cuda_check_suffix`, and a last line of older versions.
+ADVICE = (
+    "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be "
+    "incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+)
+OLDER_ADVICE = f"{ADVICE}\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n"
 
 
 def test_the_hint_follows_the_message_in_brackets() -> None:
@@ -50,6 +58,13 @@ def test_an_error_comes_out_of_another_process_as_it_was_raised(error: Archsearc
     found = pickle.loads(pickle.dumps(error))
     assert type(found) is type(error)
     assert (str(found), found.args, vars(found)) == (str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize("advice", ["", ADVICE, OLDER_ADVICE, OLDER_ADVICE.replace("CUDA", "HIP")])
+def test_the_last_words_of_a_process_name_its_error_and_are_not_torch_s_advice_on_every_error(advice: str) -> None:
+    error = "torch.AcceleratorError: CUDA error: an illegal memory access was encountered"
+    assert last_words(f'Traceback (most recent call last):\n  File "a.py", line 1\n{error}{advice}\n\n') == error
+    assert last_words(advice) == "it wrote nothing"
 
 
 def test_a_name_that_is_near_nothing_gets_no_guess() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archsearch.errors import ArchsearchError, ConfigError, MeasurementError
+from archsearch.errors import ArchsearchError, ConfigError, MeasurementError, last_words
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import measure_network
 from archsearch.latency.settings import LatencySettings
@@ -130,8 +130,9 @@ def decided_batch(
         told = json.dumps({**job, "answer": str(answer)})
         done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-            raise MeasurementError(f"the batch of the study's latencies could not be measured: {last}")
+            raise MeasurementError(
+                f"the batch of the study's latencies could not be measured: {last_words(done.stderr)}"
+            )
         return StudyBatch.from_dict(json.loads(answer.read_text(encoding="utf-8")))
 
 

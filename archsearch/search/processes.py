@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from archsearch.errors import StoreError
+from archsearch.errors import StoreError, last_words
 from archsearch.host import usable_cores, with_huge_pages
 
 _STOP_SECONDS = 30.0
@@ -110,9 +110,6 @@ def stop(processes: Iterable[Process]) -> None:
 def last_line(log: Path) -> str:
     """The last line that a worker wrote. Raises StoreError if its log cannot be read."""
     try:
-        lines = [
-            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
-        ]
+        return last_words(log.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise StoreError(f"the worker's log {log} cannot be read: {error.strerror}") from error
-    return lines[-1] if lines else "it wrote nothing"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from archsearch.data.catalog import default_data_dir
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, last_words
 from archsearch.files import write_atomically
 from archsearch.latency.settings import LOCAL
 from archsearch.models.spec import Spec
@@ -174,5 +174,4 @@ def _found(process: subprocess.Popen[str], answers: IO[str], job: Mapping[str, A
 
 def _last_error(process: subprocess.Popen[str]) -> str:
     process.kill()
-    said = process.communicate()[1].strip().splitlines()
-    return said[-1] if said else "it wrote nothing"
+    return last_words(process.communicate()[1])

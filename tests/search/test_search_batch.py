@@ -20,6 +20,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.precision import protocol_as_settled, settled
 from archsearch.store.studies import StudyInfo
 
+ADVICE = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"  # the last line of every error of CUDA
 CHOSEN = StudyBatch(batch=64, chosen=True, wide="x1", narrow="x0.5", ratios=((8, 1.0), (64, 1.6)))
 
 
@@ -103,9 +104,9 @@ def test_a_study_on_this_cpu_finds_its_batch_in_a_process_of_its_own() -> None:
 
 def test_what_the_process_could_not_measure_is_told_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     study = config(latency={"batch": "auto"})
-    failed = subprocess.CompletedProcess([], 1, stdout="", stderr="a warning\nthe network could not be run\n")
+    failed = subprocess.CompletedProcess([], 1, stdout="", stderr=f"a warning\nno kernel image{ADVICE}\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(MeasurementError, match="the network could not be run"):
+    with pytest.raises(MeasurementError, match=r"latencies could not be measured: no kernel image$"):
         decided_batch(study, study.search_space(), device="cpu", num_classes=10, input_size=32)
 
 
