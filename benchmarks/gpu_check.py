@@ -453,15 +453,18 @@ def _kernels(check: Check) -> None:
 
 def share(check: Check) -> None:
     """Several trainings on one device, each a process."""
+    from archsearch.search.config import load_study
     from archsearch.search.sharing import job_of, measured_load
+    from archsearch.training.precision import usual_precision
 
+    proxy = {"proxy.batch_size": check.batch_size} | ({"proxy.validation_images": 64} if check.small else {})
     job = job_of(
-        named(_REFERENCE), device=check.device, batch_size=check.batch_size, num_classes=_CLASSES, input_size=_SIZE,
-        precision="bf16" if check.gpu else "fp32",
-    )  # fmt: skip
+        named(_REFERENCE), load_study("cifar100", proxy), device=check.device, num_classes=_CLASSES, input_size=_SIZE,
+        train_images=64 if check.small else 45_000,
+    ) | {"precision": usual_precision(check.device), "seconds": 1.0 if check.small else 3.0}  # fmt: skip
     for processes in (1, 2) if check.small else (1, 2, 4):
         began = time.monotonic()
-        load = measured_load({**job, "seconds": 1.0 if check.small else 3.0}, processes)
+        load = measured_load(job, processes)
         check.say(
             processes=processes, images_per_second=round(load.images_per_second), trial_mib=load.trial_bytes >> 20,
             took_s=round(time.monotonic() - began, 1),

@@ -37,6 +37,7 @@ from archsearch.search.config import load_study
 from archsearch.search.gpu_load import TrialDuty
 from archsearch.search.sharing import job_of, measured_load
 from archsearch.search.variants import scaled
+from archsearch.training.precision import usual_precision
 
 MPS = "nvidia-cuda-mps-control"
 
@@ -116,7 +117,7 @@ def main() -> None:
     job = job_of(
         spec, config, device=options.device, num_classes=options.classes, input_size=options.input_size,
         train_images=options.train_images,
-    ) | {"seconds": options.seconds}  # fmt: skip
+    ) | {"precision": usual_precision(options.device), "seconds": options.seconds}  # fmt: skip
     table("processes", processes, job, options.trials)
     if not options.device.startswith("cuda"):
         return
