@@ -158,7 +158,7 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
             stopping=config.stopping.policy != "none",
         )
         if found is not None:
-            return found
+            return replace(found, at_most=plan.shares_gpus)  # they took this beside others, which is not told
     found = _timed(
         config,
         plan.space,
@@ -189,7 +189,7 @@ def estimate_without_images(config: StudyConfig, runtime: Runtime, *, trials: in
     if known is None:
         return None
     space, input_size = config.search_space(), config.proxy.input_size_for(known.image_size)
-    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    devices = worker_devices(runtime.device, runtime.workers or config.workers, config.workers_per_gpu)
     validation = min(config.proxy.validation_images, known.train_images)
     return _timed(
         config,

@@ -221,7 +221,8 @@ def _print_without_images(
     from archsearch.cli.running import tell_estimate
     from archsearch.search.devices import worker_devices
 
-    devices, total = worker_devices(runtime.device, runtime.workers or config.workers), trials or config.trials
+    devices = worker_devices(runtime.device, runtime.workers or config.workers, config.workers_per_gpu)
+    total = trials or config.trials
     _print_head(config, told)
     told.print(f"trials    {total} in all, {_where(devices, asked=runtime.device)}")
     with display.planning("estimating the time", still=True):
@@ -266,7 +267,8 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}{on}, {batch}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
-        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}",
+        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}"
+        + (" or more, as many as do most together when the run begins" if plan.shares_gpus else ""),
         markup=False,  # a space and a folder of one's own have any name
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.host import usable_cores
@@ -12,12 +13,13 @@ from archsearch.targets.transports import Target, check_device_beside, parse_tar
 _MOST_CPU_WORKERS = 8  # each holds the dataset and a torch of its own; more are had by asking for them
 
 
-def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
+def worker_devices(device: str, workers: int | None, per_gpu: int | Literal["auto"] = 1) -> tuple[str, ...]:
     """One torch device for each worker.
 
-    `auto` takes the GPUs where torch sees any, else the CPU. Without a number of workers there is one for each GPU,
-    or one for each CPU core (at most 8): with one thread each, which trains more images a second than fewer workers
-    with more threads. A torch.device is taken as the text that it is written as.
+    `auto` takes the GPUs where torch sees any, else the CPU. Without a number of workers there are `per_gpu` for each
+    GPU (`auto`: one, before it is measured), or one for each CPU core (at most 8): with one thread each, which trains
+    more images a second than fewer workers with more threads. A torch.device is taken as the text that it is written
+    as.
 
     Raises ConfigError for a device that is not there, or more CPU workers than cores.
     """
@@ -38,13 +40,14 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
         return ("cpu",) * (workers or min(cores, _MOST_CPU_WORKERS))
     if not gpus:
         raise ConfigError(f"device {device}: torch sees no GPU", hint="use the device cpu")
+    share = 1 if per_gpu == "auto" else per_gpu
     if index:
         if not (index.isascii() and index.isdigit() and len(index) < 6) or int(index) >= gpus:
             raise ConfigError(
                 f"device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
             )
-        return (f"cuda:{int(index)}",) * (workers or 1)
-    return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus))
+        return (f"cuda:{int(index)}",) * (workers or share)
+    return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus * share))
 
 
 def check_device(device: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -62,7 +62,7 @@ class RunPlan:
         needs: space, time and memory.
         facts: stored with a new study: versions, machine, data, command.
         tried: the networks that were tried; those of a new study's calibration.
-        workers_per_gpu: how many workers share each of the devices; auto: to be measured when the run begins.
+        shares_gpus: whether as many workers share each of the devices as is measured when the run begins.
         expected: how long its missing trials will take; None: nobody asked.
     """
 
@@ -79,7 +79,7 @@ class RunPlan:
     needs: Needs
     facts: Mapping[str, Any]
     tried: tuple[Spec, ...] = ()
-    workers_per_gpu: int | Literal["auto"] = 1
+    shares_gpus: bool = False
     expected: Estimate | None = None
 
     @property
@@ -117,7 +117,7 @@ def plan_run(
         parse_target(target)  # a name that is none is told before anything takes time
     space = config.search_space() if space is None else space
     asked = runtime.workers or config.workers
-    devices = worker_devices(runtime.device, asked)
+    devices = worker_devices(runtime.device, asked, config.workers_per_gpu)
     dataset = load_dataset(config.dataset, data_dir=runtime.data_dir, rules=config.image_rules(former=former))
     if not former:
         dataset.check_test()
@@ -151,8 +151,7 @@ def plan_run(
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
         facts=_facts(config, dataset, devices, input_size, runtime.command, begun=stored is not None),
         tried=tuple(tried),
-        # one on a CPU, and where somebody said how many workers there are in all
-        workers_per_gpu=1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu,
+        shares_gpus=asked is None and config.workers_per_gpu == "auto" and devices[0].startswith("cuda"),
     )
     if stored is not None:
         check_unchanged(plan, stored, storage=runtime.storage)

@@ -159,20 +159,20 @@ def _pool(plan: RunPlan, callbacks: RunCallbacks) -> dict[str, Any]:
 
 
 def _shared(plan: RunPlan) -> RunPlan:
-    """The plan with as many workers on each GPU as it says, or as do most together."""
-    share = plan.workers_per_gpu
-    if share == "auto":
-        job = job_of(
-            plan.tried[0],
-            plan.config,
-            device=plan.devices[0],
-            num_classes=plan.num_classes,
-            input_size=plan.input_size,
-            train_images=plan.train_images,
-        )
-        share = workers_per_gpu(job, fingerprint=str(plan.facts["device_fingerprint"]))
+    """The plan with as many workers on each GPU as do most together, where it leaves that open."""
+    if not plan.shares_gpus:
+        return plan
+    job = job_of(
+        plan.tried[0],
+        plan.config,
+        device=plan.devices[0],
+        num_classes=plan.num_classes,
+        input_size=plan.input_size,
+        train_images=plan.train_images,
+    )
+    share = workers_per_gpu(job, fingerprint=str(plan.facts["device_fingerprint"]))
     # first one on every device, then a second one
-    return replace(plan, devices=plan.devices * share, workers_per_gpu=1)
+    return replace(plan, devices=plan.devices * share, shares_gpus=False)
 
 
 class _Watch:

@@ -106,7 +106,8 @@ def timed_estimate(
             train_images=train_images,
         ) | {"precision": precision}  # fmt: skip
         rate = measured_load(job, 1).images_per_second
-        each = config.proxy.epochs * train_images / rate + _BESIDE_SECONDS
+        share = len(devices) / len(set(devices))  # of a GPU: its workers take turns at worst
+        each = share * config.proxy.epochs * train_images / rate + _BESIDE_SECONDS
         return Estimate(
             others=trials,
             other_seconds=each,

@@ -20,12 +20,16 @@ from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 
 
-def planned(records: list[Record] | None, *, epochs: int, size: int, workers: int) -> DesignPlan:
+def planned(
+    records: list[Record] | None, *, epochs: int, size: int, workers: int, shares_gpus: bool = False
+) -> DesignPlan:
     config: Any = SimpleNamespace(
         name="searched", proxy=SimpleNamespace(epochs=epochs), stopping=SimpleNamespace(policy="none")
     )
     study: Any = None if records is None else SimpleNamespace(records=records)
-    run: Any = SimpleNamespace(config=config, devices=("cpu",) * workers, total=size, train_images=10_000)
+    run: Any = SimpleNamespace(
+        config=config, devices=("cpu",) * workers, total=size, train_images=10_000, shares_gpus=shares_gpus
+    )
     design: Any = SimpleNamespace(size=size)
     return DesignPlan(base=DesignBase(config=config, space=SimpleNamespace(), study=study), design=design, plan=run)  # type: ignore[arg-type]
 
@@ -41,6 +45,17 @@ def test_the_time_is_what_the_whole_trials_of_its_study_took_scaled_to_its_epoch
     # they take 30 s in the mean; twice the epochs take 60 s; six of those on two workers 180 s
     expected = estimate(planned([*records, failed], epochs=2 * epochs, size=6, workers=2))
     assert expected.seconds == pytest.approx(180.0) and expected.basis == "from this study's own trials"
+
+
+@pytest.mark.parametrize(("shares_gpus", "said"), [(False, "2 min"), (True, "at most 2 min")])
+def test_where_it_is_not_known_yet_how_many_trials_share_a_gpu_an_estimate_from_own_trials_is_a_bound(
+    shares_gpus: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    records = [replace(make_record(number, top1=60.0, p10=5.0), seconds=30.0) for number in range(3)]
+    epochs = records[0].score.epochs  # type: ignore[union-attr]
+    expected = estimate(planned(records, epochs=epochs, size=4, workers=1, shares_gpus=shares_gpus))
+    assert expected.text == f"{said} with 1 worker (from this study's own trials)"
 
 
 def test_a_study_that_was_never_run_says_so_and_what_to_type() -> None:

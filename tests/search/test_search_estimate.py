@@ -184,6 +184,23 @@ def test_on_a_gpu_one_network_is_timed_in_the_precision_that_the_study_will_have
     assert found.other_seconds == pytest.approx(64 / 320 + timing._BESIDE_SECONDS)
 
 
+def test_an_estimate_of_workers_that_share_a_gpu_is_what_they_take_in_turn(
+    make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = Load(images_per_second=320.0, trial_bytes=0, free_bytes=0)
+    monkeypatch.setattr(timing, "measured_load", lambda _job, _trials: alone)
+    config = make_config()
+    seconds = {
+        devices: timed_estimate(
+            config, config.search_space(), (), trials=12, devices=devices, precision="bf16", num_classes=4,
+            input_size=32, train_images=3200, validation_images=32,
+        ).other_seconds - timing._BESIDE_SECONDS
+        for devices in (("cuda:0",), ("cuda:0", "cuda:1"), ("cuda:0",) * 4, ("cuda:0", "cuda:1", "cuda:0"))
+    }  # fmt: skip
+    # one epoch of 3200 images at 320 a second; 4 on one GPU take 4 times as long each, 3 on two GPUs 1.5 times
+    assert list(seconds.values()) == pytest.approx([10.0, 10.0, 40.0, 15.0])
+
+
 def test_a_sampler_that_learns_is_expected_to_suggest_the_faster_half() -> None:
     seconds = [8.0, 2.0, 4.0, 6.0, 20.0]
     assert timing._suggested(seconds, "random") == timing._suggested(seconds, "exhaustive") == 8.0  # 40 / 5

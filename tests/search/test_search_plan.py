@@ -381,6 +381,10 @@ def test_gpus_are_shared_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
     assert worker_devices("cuda:1", None) == ("cuda:1",)
     assert worker_devices("cpu", 1) == ("cpu",)
+    assert worker_devices("cuda", None, 2) == ("cuda:0", "cuda:1", "cuda:0", "cuda:1")
+    assert worker_devices("cuda:1", None, 2) == ("cuda:1", "cuda:1")
+    assert worker_devices("cuda", 1, 2) == ("cuda:0",)  # a number of workers in all is taken at its word
+    assert worker_devices("cuda", None, "auto") == ("cuda:0", "cuda:1")
     given: Any = torch.device("cuda", 1)
     assert worker_devices(given, 2) == ("cuda:1", "cuda:1")
     for wrong in ("cuda:2", "cuda:x", "cuda:-1"):
