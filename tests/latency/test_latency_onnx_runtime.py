@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from types import SimpleNamespace
 from typing import cast
 
 import onnx
@@ -149,6 +150,15 @@ def test_a_session_runs_in_order_with_its_threads_which_stop_spinning_after_a_ru
     assert options.inter_op_num_threads == 1
     assert options.execution_mode == ort.ExecutionMode.ORT_SEQUENTIAL
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_a_run_leaves_the_waiting_for_a_gpu_to_whoever_times_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, given = prepared(Mean()), list[ort.RunOptions]()
+    session = SimpleNamespace(run_with_iobinding=lambda _binding, options: given.append(options))
+    monkeypatch.setattr(runner, "session", session)
+    runner()
+    # else a session waits for its stream before it returns, and the event after it would count that wait as well
+    assert [options.get_run_config_entry("disable_synchronize_execution_providers") for options in given] == ["1"]
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="onnxruntime-gpu is installed")
