@@ -293,9 +293,10 @@ def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk:
                     batch = batch or next(stream, None)
                     if batch is None:
                         if counts is not None:
-                            counts, answers = counts.cpu(), [torch.cat(answers).cpu()]
+                            answers = [torch.cat(answers).cpu()]
                         break
                     found, answered, classes = _counted(model, *batch, parts=parts)
+                    found = found.cpu()  # waits for the device, so that it is idle when the chunk is left
                     counts = found if counts is None else counts + found
                     answers.append(answered)
                     batch = None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
-from archsearch.training.loop import fit, scored, top1_percent
+from archsearch.training.loop import _counted, fit, scored, top1_percent
 
 Batch = tuple[Tensor, Tensor]
 
@@ -242,6 +242,29 @@ def test_a_batch_is_gathered_inside_the_chunk_that_scores_it() -> None:
             yield batch
 
     assert 0.0 <= top1_percent(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), gathered(), chunk=chunk) <= 100.0
+
+
+def test_what_a_batch_came_to_is_read_before_its_chunk_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    class OnDevice(Tensor):
+        def cpu(self, *_: object) -> Tensor:  # a GPU is waited for
+            events.append("read")
+            return self.as_subclass(Tensor)
+
+    @contextmanager
+    def chunk() -> Iterator[None]:
+        yield
+        events.append("left")
+
+    def counted(model: nn.Module, *batch: Tensor, parts: int) -> tuple[Tensor, Tensor, int]:
+        found, answers, classes = _counted(model, *batch, parts=parts)
+        return found.as_subclass(OnDevice), answers, classes
+
+    monkeypatch.setattr("archsearch.training.loop._counted", counted)
+    given = [(torch.eye(3), torch.arange(3))] * 2
+    assert top1_percent(nn.Identity(), given, chunk=chunk) == 100.0
+    assert events == ["read", "left", "read", "left", "left"]  # the last chunk adds up
 
 
 def test_no_memory_to_gather_a_batch_in_never_scores_fewer_images() -> None:
