@@ -52,7 +52,8 @@ def worker_devices(device: str, workers: int | None, per_gpu: int | Literal["aut
 
 def check_device(device: str) -> None:
     """Raise ConfigError for what names no device, whether it is there or not."""
-    if device.partition(":")[0] not in ("auto", "cpu", "cuda"):
+    kind, colon, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and index)):
         raise ConfigError(f"device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
 
 

@@ -398,7 +398,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         worker_devices("cuda", None)
     none: Any = None
-    for wrong in ("tpu", none, torch.device("meta")):
+    for wrong in ("tpu", none, torch.device("meta"), "cpu:3", "auto:1", "cuda:"):
         with pytest.raises(ConfigError, match=f"^device {wrong}: unknown device"):
             worker_devices(wrong, None)
 
