@@ -177,7 +177,7 @@ def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
 
 def _what(facts: ModelFacts) -> str:
     size = facts.input_size
-    found = f" Found as trial {facts.trial} of the study `{facts.study}`." if facts.study is not None else ""
+    found = f" Found as trial {facts.trial} of the study `{facts.study}`." if facts.trial is not None else ""
     return (
         f"An image classifier of the family `{facts.spec.family}` (architecture `{facts.spec.arch_id}`) for "
         f"{len(facts.classes)} classes at {size}x{size} pixels, trained on `{facts.dataset}`.{found}"

@@ -151,6 +151,11 @@ def test_the_card_shows_its_picture_and_where_the_network_was_found() -> None:
     assert "![" not in model_card(facts(90.0))
 
 
+def test_the_card_of_a_published_network_that_the_study_has_no_trial_of_names_no_trial() -> None:
+    card = model_card(replace(facts(90.0), study="night"))
+    assert "Found as" not in card and "None of" not in card
+
+
 def test_a_card_without_any_score_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="at least one score"):
         facts()
