@@ -295,6 +295,9 @@ def _training(facts: ModelFacts) -> str:
         f"- {first.train_images:,} training images, data fingerprint `{facts.dataset_fingerprint}`",
         f"- {sum(score.train_seconds for score in facts.scores):,.0f} s of training in all on {first.device}",
     ]
+    dropout = protocol.as_trained(facts.spec).choices().get("head.dropout")
+    if dropout is not None:
+        lines.append(f"- dropout {dropout:g} before the last linear layer")
     if facts.class_weights == "balanced":
         lines.append("- every class counts the same in the loss, however few images it has")
     if protocol.average_fraction is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from archsearch.models.spec import Spec
 from archsearch.registry import Registry
 from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped, WarmRestarts
 from archsearch.training.settings import ProxySettings
@@ -72,6 +73,12 @@ class Protocol:
     def cutout_pixels(self, input_size: int) -> int:
         """Side of the blanked square in images of this size (pixels)."""
         return round(self.cutout * input_size)
+
+    def as_trained(self, spec: Spec) -> Spec:
+        """The network with this dropout, which changes no weight and no inference."""
+        if self.dropout is None or "head.dropout" not in spec.choices():
+            return spec
+        return spec.with_choices({"head.dropout": self.dropout})
 
     def identity(self) -> dict[str, str | int | float | bool | None]:
         """What decides the result, as flat primitive values. Wording (`source`, `notes`) is left out."""

@@ -158,9 +158,7 @@ def retrain_seed(
         test = dataset.test_images(input_size, on_decoded=on_decoded)
         check_labels(test, dataset.num_classes)
         with chunk():
-            model = build(
-                _as_trained(spec, protocol), num_classes=dataset.num_classes, input_size=input_size, seed=seed
-            )
+            model = build(protocol.as_trained(spec), num_classes=dataset.num_classes, input_size=input_size, seed=seed)
             if start is not None:
                 start.apply(model)
             trainer = Trainer(
@@ -205,13 +203,6 @@ def retrain_seed(
         name += ", classes balanced" if class_weights == "balanced" else ", classes as they are"
     score = replace(score, protocol=name)
     return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
-
-
-def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
-    """The network with the protocol's dropout, which changes no weight and no inference."""
-    if protocol.dropout is None or "head.dropout" not in spec.choices():
-        return spec
-    return spec.with_choices({"head.dropout": protocol.dropout})
 
 
 def _train(

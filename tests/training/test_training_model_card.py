@@ -122,6 +122,21 @@ def test_the_card_says_where_the_weights_began_and_how_images_were_changed() -> 
     assert "brightness, contrast and saturation changed by up to 40%" in photos
 
 
+def test_the_card_says_the_dropout_that_it_was_trained_with_whatever_the_networks_own() -> None:
+    base = FAMILIES["mobilenet_v3_ldc"].base
+    own = base.with_choices({"head.dropout": 0.5})
+    # LDC: 0.25 on CIFAR, 0 on Caltech-256; the others leave what the network has
+    for spec, protocol, dropout in (
+        (base, "ldc-cifar", "0.25"),
+        (own, "ldc-cifar", "0.25"),
+        (own, "ldc-caltech", "0"),
+        (own, "one-cycle", "0.5"),
+    ):
+        card = model_card(replace(facts(90.0), spec=spec, protocol=PROTOCOLS[protocol]))
+        assert f"\n- dropout {dropout} before the last linear layer\n" in card
+    assert "dropout" not in model_card(facts(90.0))
+
+
 def test_the_card_lists_the_choices_that_differ_from_the_base() -> None:
     base = facts(90.0)
     assert "None differs" in model_card(base)
