@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.recommendation import RECOMMENDED
-from archsearch.api.paths import as_path, study_folder
+from archsearch.api.paths import as_path, model_folder, study_folder
 from archsearch.api.stored import check_rule
 from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
@@ -41,7 +41,7 @@ from archsearch.latency.prepare import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
-from archsearch.resources import is_file, user_path
+from archsearch.resources import is_file
 from archsearch.table import json_as
 from archsearch.training.model_folder import WEIGHTS, load, read_info, trained_on, why_tests_are_known
 from archsearch.training.trainer import device_batches
@@ -327,8 +327,7 @@ def _source(
     data_dir: str | Path | None,
     storage: str | None,
 ) -> _Source:
-    folder = user_path(str(which))
-    if is_file(folder / "spec.json"):
+    if (folder := model_folder(which)) is not None:
         check_rule(rule)
         return _from_folder(folder, dataset=dataset)
     opened = opened_study(study, storage=storage)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from archsearch.errors import ConfigError, shown
 from archsearch.files import NAME_WORDS, is_name
-from archsearch.resources import user_path
+from archsearch.models.variants import TORCHVISION
+from archsearch.resources import is_file, user_path
 from archsearch.store.database import Database
 from archsearch.store.names import DEFAULT_URL
 
@@ -28,3 +29,10 @@ def study_folder(study: str) -> Path:
     if not is_name(study):
         raise ConfigError(f"a study cannot be called {shown(study)}", hint=NAME_WORDS)
     return RUNS / study
+
+
+def model_folder(named: str | int | Path) -> Path | None:
+    """The model's folder that a network is named by, whole or not; None for a name, or the number of a trial."""
+    folder = user_path(str(named))
+    is_path = isinstance(named, Path) or ("/" in str(named) and not str(named).startswith(TORCHVISION))
+    return folder if is_path or is_file(folder / "spec.json") else None

@@ -343,10 +343,10 @@ def export(
     archsearch export --trial best --with-preprocessing
     archsearch export --trial runs/quickstart/retrain/ARCH_ID --format torch-export --out model.pt2
     """
+    from archsearch.api.paths import model_folder
     from archsearch.api.study import open_study
-    from archsearch.resources import is_file
 
-    if is_file(Path(trial) / "spec.json"):
+    if model_folder(trial) is not None:
         named = {"study": study is not None, "select": select.strip() != _USUAL_RULE, "storage": storage is not None}
         check_read(f"the folder {trial} is a network of its own", **named, untrained=untrained)
     else:

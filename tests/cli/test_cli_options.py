@@ -116,6 +116,18 @@ def test_an_option_that_would_have_no_effect_is_refused(words: str, refused: str
     assert f"error: {refused}" in " ".join(ended.err.split())
 
 
+@pytest.mark.parametrize("typed", ["~/model", "./model", "models/of/mine"])
+def test_a_model_s_folder_that_is_not_whole_is_told_from_the_name_of_a_trial(
+    typed: str, said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    Path("model").mkdir()
+    ended = said("export", "--trial", typed)
+    folder = Path(typed).expanduser()
+    assert (ended.code, ended.out) == (1, "")
+    assert f"error: {folder} is not a model folder: spec.json cannot be read" in " ".join(ended.err.split())
+
+
 def test_every_row_limit_of_data_is_of_each_table_and_what_comes_next_can_be_typed(said: Callable[..., Any]) -> None:
     ended = said("data", "digits", "--limit", "3", "--data-dir", "my data")
     assert "7 more rows not shown" in ended.out
