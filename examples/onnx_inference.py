@@ -3,13 +3,15 @@
     python onnx_inference.py MODEL.onnx PICTURE ...    the class of each picture
     python onnx_inference.py MODEL.onnx FOLDER         and the accuracy, where it holds a folder for each class
 
-As in training, folders within a class are of that class, and what is hidden is left out.
+As in training, folders within a class are of that class, and what is hidden, or not named as a picture, is left out.
 
 How a picture becomes the network's input stands in the file (`archsearch.preprocessing`). A model that was exported
 with --with-preprocessing does that by itself, and takes the upright picture.
 """
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +20,10 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"]  # that a training opens
+ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of a TIFF
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
@@ -32,10 +38,19 @@ mean, std = (np.reshape(recipe[key], (3, 1, 1)) for key in ("mean", "std"))
 
 def opened(path: Path) -> Image.Image:
     """Upright, RGB, 8 bits; transparent pixels show the recipe's background."""
-    with Image.open(path, formats=FORMATS) as file:
+    with Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as file:
         image = ImageOps.exif_transpose(file)
-    if image.mode.startswith("I"):  # 16 bits: the upper eight
-        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)).convert("RGB")
+        tags = getattr(file, "tag_v2", {})
+    if image.mode in ("F", "LAB") or (image.mode == "I" and tags):
+        raise ValueError(f"pixels of mode {image.mode} say not what is white")
+    if image.mode.startswith("I"):  # 16 bits, or 12: the upper eight
+        values, bits = np.asarray(image).astype(np.int64), 12 if tags.get(BITS_PER_SAMPLE) == (12,) else 16
+        if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            values = 2**bits - 1 - values
+        grey = Image.fromarray((values >> bits - 8).astype(np.uint8)).convert("RGB")
+        if isinstance(transparent := image.info.get("transparency"), int):
+            grey.paste(recipe["background"], mask=Image.fromarray(values == transparent))
+        return grey
     if "A" in image.mode or "transparency" in image.info:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, recipe["background"]), over)
@@ -59,14 +74,26 @@ def classified(path: Path) -> str:
     return str(recipe["classes"][int(scores.argmax())])
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Those that are not hidden, in folders that are not, links followed once."""
+    found, been = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in been:
+            folders.clear()
+            continue
+        been.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "@eaDir"]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 right = counted = 0
 for argument in map(Path, sys.argv[2:]):
-    paths = sorted(path for path in argument.rglob("*") if path.is_file()) if argument.is_dir() else [argument]
-    for path in paths:
+    for path in files_in(argument) if argument.is_dir() else [argument]:
         within = path.relative_to(argument).parts
-        if any(part.startswith(".") or part == "@eaDir" for part in within):
-            continue
         try:
+            if within and not path.name.lower().endswith(ENDINGS):
+                raise ValueError("it is not named as a picture")
             found = classified(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # none, or damaged
             print(f"left out: {path}: {error}", file=sys.stderr)

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import json
 import runpy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import safetensors.torch
 import torch
 from onnx_files import read_metadata
+from PIL import Image
 from torch import Tensor, nn
 
+from archsearch.data.folder import list_folder
+from archsearch.data.pictures import picture_facts, square_pixels
 from archsearch.errors import ConfigError
 from archsearch.export import FORMATS, opened_onnx, parity, quantized
 from archsearch.models.families import FAMILIES, build
@@ -99,6 +105,61 @@ def test_the_inference_example_says_of_an_older_file_that_it_knows_no_way_from_a
     monkeypatch.setattr("sys.argv", [str(EXAMPLE), str(path), "photo.jpg"])
     with pytest.raises(SystemExit, match=r"older\.onnx: how a picture becomes its input is not known"):
         runpy.run_path(str(EXAMPLE))
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Runs the inference example on a model with these pictures or folders; gives what it defines."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes(FORMATS["onnx"].write(network(), images(2), facts(interpolation="bicubic")))
+
+    def run(*named: Path) -> dict[str, Any]:
+        monkeypatch.setattr("sys.argv", [str(EXAMPLE), str(model), *map(str, named)])
+        return runpy.run_path(str(EXAMPLE))
+
+    return run
+
+
+def test_the_inference_example_reads_the_pixels_that_a_training_reads(
+    example: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    levels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
+    grey = Image.fromarray(levels)
+    grey.save(tmp_path / "plain.png")
+    grey.save(tmp_path / "transparent.png", transparency=1024)
+    grey.save(tmp_path / "white is zero.tif", tiffinfo={262: 0})
+    grey.save(tmp_path / "turned.tif", tiffinfo={274: 6})
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "alpha.png")
+    Image.fromarray(colours, mode="CMYK").save(tmp_path / "print.jpg")
+    opened = example()["opened"]
+    for file in sorted({*tmp_path.iterdir()} - {tmp_path / "model.onnx"}):
+        assert np.array_equal(np.asarray(opened(file)), square_pixels(file, size=8, background="white")), file.name
+    assert np.asarray(opened(tmp_path / "white is zero.tif"))[0, 0].tolist() == [255] * 3
+    for mode in ("F", "I"):
+        file = tmp_path / f"{mode}.tif"
+        grey.convert(mode).save(file)
+        assert picture_facts(file, whole=False).problem is not None
+        with pytest.raises(ValueError, match="say not what is white"):
+            opened(file)
+
+
+def test_the_inference_example_takes_the_files_of_a_folder_that_a_training_takes(
+    example: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, elsewhere = tmp_path / "photos" / "train", tmp_path / "elsewhere"
+    for place in (own / "ant", elsewhere):
+        place.mkdir(parents=True)
+        for name in ("one.JPG", "one.jpg~", "two.jpg_large"):
+            Image.new("RGB", (8, 8)).save(place / name, format="JPEG")
+    (own / "bee").symlink_to(elsewhere)
+    (own / "bee" / "again").symlink_to(own / "bee")
+    listed = list_folder(tmp_path / "photos", name="photos", split=True).train.files
+    example(own)
+    ended = capsys.readouterr()
+    assert [line.partition("\t")[2] for line in ended.out.splitlines()[:-1]] == [str(file) for file in listed]
+    assert ended.out.endswith(f"% of {len(listed)} pictures\n") and len(listed) == 2
+    assert ended.err.count("it is not named as a picture") == 4
 
 
 def test_a_safetensors_file_carries_the_facts_in_its_header_and_every_weight() -> None:
