@@ -157,5 +157,5 @@ def check_identity(path: Path, found: Identity, asked: Identity) -> None:
     if listed := differences(found, asked):
         raise TrainingError(
             f"{path} belongs to another training: {listed}",
-            hint="name another folder, or train anew without resuming, which removes what is there",
+            hint="train anew without resuming (in a terminal: --no-resume), which removes what is there",
         )

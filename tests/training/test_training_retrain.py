@@ -228,6 +228,14 @@ def test_a_folder_of_another_training_is_refused(
         retrain(dataset, tmp_path, **change)
 
 
+def test_what_can_be_done_about_another_training_is_what_a_user_can_type(dataset: Dataset, tmp_path: Path) -> None:
+    retrain(dataset, tmp_path, epochs=1)
+    with pytest.raises(TrainingError) as refused:
+        retrain(dataset, tmp_path, epochs=2)
+    # no option and no argument of `archsearch.retrain` names a folder
+    assert refused.value.hint == "train anew without resuming (in a terminal: --no-resume), which removes what is there"
+
+
 def test_training_anew_removes_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         retrain(dataset, tmp_path, on_epoch=stop_after(1))
