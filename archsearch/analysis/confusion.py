@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.analysis.means import labels_of
-from archsearch.records import Record, Score, most_taken_for
+from archsearch.records import Score, most_taken_for
 from archsearch.table import Column, InNotebooks, Table
 from archsearch.text import plural
 
@@ -142,9 +141,12 @@ def confusion_of(scores: Sequence[Score], classes: Sequence[str], *, label: str,
 
 
 def study_confusion(
-    records: Sequence[Record], trainings: Sequence[tuple[str, Score]], classes: Sequence[str], *, study: str
+    labels: Mapping[str, str], trainings: Sequence[tuple[str, Score]], classes: Sequence[str], *, study: str
 ) -> Confusion | None:
-    """That of a study's retrained network with the highest mean recall; None where no retraining has a matrix."""
+    """That of a study's retrained network with the highest mean recall; None where no retraining has a matrix.
+
+    `labels`: what its networks are called, by arch_id.
+    """
     groups: dict[tuple[str, str, int, int, int], dict[int, Score]] = {}
     for arch_id, score in trainings:
         if score.confusion is not None:
@@ -155,7 +157,7 @@ def study_confusion(
     best = max(
         groups, key=lambda key: statistics.fmean(each.balanced_top1_percent or 0.0 for each in groups[key].values())
     )
-    label = labels_of(records).get(best[0], best[0])
+    label = labels.get(best[0], best[0])
     return confusion_of(tuple(groups[best].values()), classes, label=label, study=study)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
-from archsearch.analysis.means import cut_off_last, labels_of, mean_score
+from archsearch.analysis.means import cut_off_last, mean_score
 from archsearch.analysis.rank_correlation import LEAST_FOR_INTERVAL, Correlation, correlation_of, resampled_correlations
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
@@ -415,6 +415,7 @@ def final_front_of(
     trainings: Sequence[tuple[str, Score]],
     searched: Front,
     *,
+    labels: Mapping[str, str],
     published: Collection[str],
     study: str,
     dataset: str = "",
@@ -428,6 +429,7 @@ def final_front_of(
         trainings: (arch_id, score on the test split) of every finished full training, one for each seed. Of those that
             differ in protocol, epochs or images the group with most networks is taken, then the longest.
         searched: the front of the study's proxies; its objectives and noise floor are those of the final one.
+        labels: what the networks are called, by arch_id.
         published: the arch_ids of networks that a source describes.
         protocol: take the largest group of this protocol; "": of any.
         named: the options that name the study in a command.
@@ -444,7 +446,6 @@ def final_front_of(
     for record in sorted(cut_off_last(records), key=lambda each: each.variant is None):
         if record.latency is not None and record.cost is not None:
             known.setdefault(record.arch_id, record)
-    labels = labels_of(records)
     found = {arch_id: by_seed for arch_id, by_seed in groups[chosen].items() if arch_id in known}
     means = [
         replace(

@@ -48,15 +48,14 @@ def labels_of(records: Sequence[Record]) -> dict[str, str]:
     return {record.arch_id: record.label for record in reversed(cut_off_last(records))}
 
 
-def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Score]]) -> tuple[Retraining, ...]:
+def retrainings_of(labels: Mapping[str, str], trainings: Sequence[tuple[str, Score]]) -> tuple[Retraining, ...]:
     """What retrained networks reach, the most accurate first.
 
     Args:
-        records: of a study, for the networks' labels.
+        labels: what the networks are called, by `arch_id`.
         trainings: (arch_id, score) of every finished retraining, one for each seed; those that differ in protocol,
             epochs or images are entries of their own.
     """
-    labels = labels_of(records)
     grouped: dict[tuple[str, str, int, int, int], dict[int, float]] = {}
     for arch_id, score in trainings:
         how = (score.protocol, score.epochs, score.train_images, score.eval_images)

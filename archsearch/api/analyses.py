@@ -212,7 +212,7 @@ def _curves(study: StoredStudy) -> LearningCurves:
 
 def _confusion(study: StoredStudy) -> Confusion | None:
     classes = study.info.facts.get("classes", ())
-    return study_confusion(study.records, study.trainings, classes, study=study.name)
+    return study_confusion(study.labels, study.trainings, classes, study=study.name)
 
 
 def protocols_of(study: StoredStudy) -> tuple[str, ...]:
@@ -233,6 +233,7 @@ def final_front(study: StoredStudy, protocol: str = "") -> FinalFront | None:
         study.networks,
         study.trainings,
         study.front,
+        labels=study.labels,
         published={record.arch_id for record in study.records if is_published(record)},
         study=study.name,
         dataset=str(study.info.config["dataset"]),

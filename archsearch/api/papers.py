@@ -488,7 +488,7 @@ def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
 def measured(variant: Variant, studies: tuple[Study, ...]) -> Iterator[Measured]:
     """Trials, then retrainings, of the network that a variant is at each study's scale."""
     for study in studies:
-        arch_id = variant.spec.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
+        arch_id = study.at_scale(variant).arch_id
         dataset = str(study.info.config["dataset"])
         complete = [record for record in study.records if record.status == TrialStatus.COMPLETE]
         trials = [(each.arch_id, each.trial, each.score, each.latency) for each in complete]

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
@@ -18,7 +18,7 @@ from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.conditions import conditions_of, conditions_text, measured_alike
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
-from archsearch.analysis.means import Retraining, means_of, retrainings_of
+from archsearch.analysis.means import Retraining, labels_of, means_of, retrainings_of
 from archsearch.analysis.objectives import resolve_objectives
 from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendation, made_with, recommendation_of, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
@@ -28,7 +28,7 @@ from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
+from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.store.database import Database, storage_options
 from archsearch.store.retry import retry
@@ -391,9 +391,23 @@ class StoredStudy:
         return found[0] if found else None
 
     @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """What its networks are called, by arch_id; a published one that was only trained in full by its name."""
+        labels = labels_of(self.records)
+        if any(arch_id not in labels for arch_id, _ in self.trainings):
+            for name in VARIANTS:
+                with suppress(ConfigError):  # of a family without the study's scale
+                    labels.setdefault(self.at_scale(VARIANTS[name]).arch_id, name)
+        return labels
+
+    def at_scale(self, variant: Variant) -> Spec:
+        """The network that a variant is here, whether the study has evaluated it or not."""
+        return variant.spec.at_scale(self.info.config["scale"]).normalised(self.input_size)
+
+    @cached_property
     def retrainings(self) -> tuple[Retraining, ...]:
         """Its networks that were retrained in full, the most accurate first."""
-        return retrainings_of(self.records, self.trainings)
+        return retrainings_of(self.labels, self.trainings)
 
     def choose(self, which: str | int, *, rule: str = RECOMMENDED, several: bool = False) -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
@@ -432,8 +446,7 @@ class StoredStudy:
                 also=f"the study's {self._numbers}",
             )
         variant = find_variant(which)
-        spec = variant.spec.at_scale(self.info.config["scale"])
-        return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
+        return Chosen(spec=self.at_scale(variant), label=which, record=None, reading=variant.reading)
 
     @property
     def _numbers(self) -> str:

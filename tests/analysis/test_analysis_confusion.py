@@ -55,12 +55,12 @@ def test_the_matrices_of_seeds_are_added_up() -> None:
 
 def test_scores_of_older_versions_have_no_matrix() -> None:
     assert confusion_of([_score(confusion=None)], CLASSES, label="x") is None
-    assert study_confusion((), [("a", _score(confusion=None))], CLASSES, study="s") is None
+    assert study_confusion({}, [("a", _score(confusion=None))], CLASSES, study="s") is None
 
 
 def test_a_study_shows_the_network_with_the_highest_mean_recall() -> None:
     trainings = [("flat", _score(top1_percent=95.0)), ("fair", _score(balanced_top1_percent=70.0))]
-    found = study_confusion((), trainings, CLASSES, study="s")
+    found = study_confusion({}, trainings, CLASSES, study="s")
     assert found is not None and found.label == "fair"
 
 
@@ -71,7 +71,7 @@ def test_a_seed_that_was_trained_again_counts_once_and_other_images_are_another_
         ("a", _score(seed=1)),
         ("a", _score(seed=2, eval_images=20, balanced_top1_percent=10.0)),
     ]
-    found = study_confusion((), trainings, CLASSES, study="s")
+    found = study_confusion({}, trainings, CLASSES, study="s")
     assert found is not None and (found.seeds, found.counts.sum()) == (2, 20)
 
 

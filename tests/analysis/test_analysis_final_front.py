@@ -12,6 +12,7 @@ from makers import make_record, make_score
 
 from archsearch.analysis.final_front import FinalFront, final_front_of
 from archsearch.analysis.front import front_of
+from archsearch.analysis.means import labels_of
 from archsearch.records import Record, Score, TrialStatus
 
 DEFAULTS = {"protocol": "modern", "epochs": 30, "split": "test", "train_images": 50_000, "eval_images": 10_000}
@@ -31,7 +32,7 @@ def final(
 ) -> FinalFront:
     front = front_of(records, noise_floor=floor)
     published = {record.arch_id for record in records if record.variant}
-    found = final_front_of(records, trainings, front, published=published, study="s", **more)
+    found = final_front_of(records, trainings, front, labels=labels_of(records), published=published, study="s", **more)
     assert found is not None
     return found
 

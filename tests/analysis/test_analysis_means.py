@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from makers import make_latency, make_record, make_score
 
-from archsearch.analysis.means import means_of, retrained_table, retrainings_of
+from archsearch.analysis.means import labels_of, means_of, retrained_table, retrainings_of
 from archsearch.records import Latency, Score, TrialStatus
 
 
@@ -21,7 +21,7 @@ def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -
         return records[0].arch_id, score
 
     found = retrainings_of(
-        records,
+        labels_of(records),
         [
             trained(90.0, seed=0),
             trained(92.0, seed=1),
@@ -40,7 +40,7 @@ def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -
 def test_a_network_whose_trial_was_cut_off_is_called_by_the_trial_that_went_on_with_it() -> None:
     cut_off = make_record(3, status=TrialStatus.INTERRUPTED, reason="promoted: goes on as another trial")
     records = [cut_off, make_record(4), make_record(9, arch_id=cut_off.arch_id)]
-    (found,) = retrainings_of(records, [(cut_off.arch_id, make_score(90.0))])
+    (found,) = retrainings_of(labels_of(records), [(cut_off.arch_id, make_score(90.0))])
     assert found.label == "trial 9"
 
 

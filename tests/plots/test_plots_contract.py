@@ -102,7 +102,7 @@ def _final(records: Sequence[Record], front: StudyFront, study: str) -> FinalFro
         for seed in (0, 1)
     ]
     published = {record.arch_id for record in records if record.variant}
-    return final_front_of(records, full, front, published=published, study=study)
+    return final_front_of(records, full, front, labels={}, published=published, study=study)
 
 
 def _confusion(study: str) -> Confusion | None:
