@@ -174,6 +174,9 @@ def plan_config(
         former=read_as is not None and RULES_FACT not in read_as.info.facts,
         stored=None if stored is None else stored.info,
         trained=stored is not None and any(record.score is not None for record in stored.records),
+        begun=base is not None
+        and base.study is not None
+        and (base.config.latency.threads, base.config.latency.cores) == (config.latency.threads, config.latency.cores),
     )
 
 

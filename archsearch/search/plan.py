@@ -97,6 +97,7 @@ def plan_run(
     former: bool = False,
     stored: StudyInfo | None = None,
     trained: bool = False,
+    begun: bool = False,
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
@@ -108,6 +109,7 @@ def plan_run(
         former: of a stored study whose images are read by the rules of an older version (`ImageRules.former`).
         stored: the stored study of this name, which must be the same.
         trained: whether that has trained networks, so that none needs to be tried.
+        begun: whether it, or the study that it is a design of, measures by these threads and cores already.
 
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail, and StudyChangedError.
     """
@@ -149,7 +151,7 @@ def plan_run(
         validation_images=len(positions[1]),
         majority_percent=float(100.0 * validation.bincount().max() / len(validation)),
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
-        facts=_facts(config, dataset, devices, input_size, runtime.command, begun=stored is not None),
+        facts=_facts(config, dataset, devices, input_size, runtime.command, begun=begun or stored is not None),
         tried=tuple(tried),
         shares_gpus=asked is None and config.workers_per_gpu == "auto" and devices[0].startswith("cuda"),
     )
@@ -336,7 +338,6 @@ def _facts(
     begun: bool,
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(config, devices)
-    begun = begun or config.design is not None  # what it is a design of is measured so already
     if LOCAL in config.latency.every_target and devices[0] == "cpu" and not begun:
         training_threads(config.latency.threads, processes=1)  # no more than there are cores, as `measured_where`
     boards = _boards(config.latency, begun=begun)

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from makers import make_record
 
-from archsearch.api.designed import DesignBase, DesignPlan, design_config
+from archsearch.api.designed import DesignBase, DesignPlan, design_config, plan_design
 from archsearch.api.run import estimate
-from archsearch.designs import Design
+from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError
+from archsearch.image_rules import CURRENT_RULES, RULES_FACT
 from archsearch.latency.settings import LatencySettings
+from archsearch.models.variants import find_variant
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
+from archsearch.search import devices
 from archsearch.search.config import StudyConfig
+from archsearch.search.runtime import Runtime
+from archsearch.training.settings import ProxySettings
 
 
 def planned(
@@ -80,3 +85,25 @@ def test_a_design_of_one_visit_has_no_spread_and_one_of_several_that_of_a_study(
     base = DesignBase(config=config, space=config.search_space())
     design = Design(purpose="ablation", of="any", points=(), seeds=())
     assert design_config(base, design, SectionChanges(latency=changes)).latency.spread_seconds == spread
+
+
+def test_a_design_measures_with_no_more_threads_than_cores_unless_its_study_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "usable_cores", lambda: 1)
+    proxy, latency = ProxySettings(train_images=64, validation_images=64), LatencySettings(threads=2)
+    config = StudyConfig(name="any", space="shufflenet_v2", dataset="digits", proxy=proxy, latency=latency)
+    base = DesignBase(config=config, space=config.search_space())
+    spec = find_variant("shufflenet_v2_x0_5").spec.normalised(8)
+    point = DesignPoint(name="x0.5", family=spec.family, choices=spec.choices(), arch_id=spec.arch_id)
+    design = Design(purpose="ablation", of="any", points=(point,), seeds=(0,))
+    runtime = Runtime(device="cpu", storage=f"sqlite:///{tmp_path / 'none.db'}")
+    with pytest.raises(ConfigError, match="threads 2: 1 to 1 CPU cores may be used here"):
+        plan_design(base, design, runtime)
+    study: Any = SimpleNamespace(
+        info=SimpleNamespace(facts={RULES_FACT: CURRENT_RULES}, check_images=lambda fingerprint: None)
+    )
+    stored = replace(base, study=study)
+    with pytest.raises(ConfigError, match="threads 4: 1 to 1 CPU cores may be used here"):
+        plan_design(stored, design, runtime, changes=SectionChanges(latency={"threads": 4}))
+    assert plan_design(stored, design, runtime).plan.config.latency.threads == 2
