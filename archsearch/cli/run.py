@@ -219,12 +219,14 @@ def _print_without_images(
     """What is known of a study whose images are not there: where it would run, and how long."""
     from archsearch.api.run import estimate_without_images
     from archsearch.cli.running import tell_estimate
-    from archsearch.search.devices import worker_devices
+    from archsearch.search.devices import shares_gpus, worker_devices
 
-    devices = worker_devices(runtime.device, runtime.workers or config.workers, config.workers_per_gpu)
+    asked = runtime.workers or config.workers
+    devices = worker_devices(runtime.device, asked, config.workers_per_gpu)
+    shared = shares_gpus(devices, asked, config.workers_per_gpu)
     total = trials or config.trials
     _print_head(config, told)
-    told.print(f"trials    {total} in all, {_where(devices, asked=runtime.device)}")
+    told.print(f"trials    {total} in all, {_where(devices, asked=runtime.device, shared=shared)}")
     with display.planning("estimating the time", still=True):
         expected = estimate_without_images(config, runtime, trials=total)
     if expected is not None:
@@ -235,10 +237,12 @@ def _print_head(config: StudyConfig, told: Console) -> None:
     told.print(f"[bold]{config.name}[/]  {escape(config.description)}".rstrip())
 
 
-def _where(devices: tuple[str, ...], *, asked: str) -> str:
+def _where(devices: tuple[str, ...], *, asked: str, shared: bool) -> str:
     """How many workers there are on which device, and why on no GPU."""
     kinds = Counter(devices)
     found = ", ".join(f"{plural(number, 'worker')} on {name}" for name, number in kinds.items())
+    if shared:
+        return f"{found} or more, as many as do most together when the run begins"
     return f"{found} (torch sees no GPU)" if asked == "auto" and devices[0] == "cpu" else found
 
 
@@ -267,8 +271,7 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}{on}, {batch}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
-        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}"
-        + (" or more, as many as do most together when the run begins" if plan.shares_gpus else ""),
+        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked, shared=plan.shares_gpus)}",
         markup=False,  # a space and a folder of one's own have any name
     )
 

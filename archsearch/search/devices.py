@@ -50,6 +50,11 @@ def worker_devices(device: str, workers: int | None, per_gpu: int | Literal["aut
     return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus * share))
 
 
+def shares_gpus(devices: tuple[str, ...], workers: int | None, per_gpu: int | Literal["auto"]) -> bool:
+    """Whether as many workers share each of these devices as is measured when a run begins."""
+    return workers is None and per_gpu == "auto" and devices[0].startswith("cuda")
+
+
 def check_device(device: str) -> None:
     """Raise ConfigError for what names no device, whether it is there or not."""
     kind, colon, index = device.partition(":")

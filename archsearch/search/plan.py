@@ -26,7 +26,7 @@ from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
-from archsearch.search.devices import training_threads, worker_devices
+from archsearch.search.devices import shares_gpus, training_threads, worker_devices
 from archsearch.search.estimate import Estimate
 from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled, settled
@@ -153,7 +153,7 @@ def plan_run(
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
         facts=_facts(config, dataset, devices, input_size, runtime.command, begun=begun or stored is not None),
         tried=tuple(tried),
-        shares_gpus=asked is None and config.workers_per_gpu == "auto" and devices[0].startswith("cuda"),
+        shares_gpus=shares_gpus(devices, asked, config.workers_per_gpu),
     )
     if stored is not None:
         check_unchanged(plan, stored, storage=runtime.storage)

@@ -112,6 +112,22 @@ def test_without_its_images_a_study_still_says_where_and_how_long_and_what_to_do
     assert "urlopen" not in ended.err and "the server cannot be reached from here" in ended.err
 
 
+def test_without_its_images_too_a_plan_says_that_more_workers_may_share_a_gpu(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("archsearch.api.run.estimate_without_images", lambda *_, **__: None)
+
+    def planned(*typed: str) -> str:
+        ended = cli("run", "--study", "cifar100", "--set", "dataset=npz:gone", "--dry-run", *typed)
+        return next(line for line in ended.out.splitlines() if line.startswith("trials"))
+
+    assert planned().endswith("1 worker on cuda:0 or more, as many as do most together when the run begins")
+    assert planned("--workers", "2").endswith("2 workers on cuda:0")
+
+
 def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> None:
     config, estimate = load_study("cifar10", ()), Estimate(others=200, other_seconds=HOURS / 4, workers=2, basis="")
     # of 15 minutes each two workers do 8 in an hour
