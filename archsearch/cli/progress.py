@@ -307,7 +307,8 @@ class RetrainDisplay(_Display):
 
     def paced(self, seed: int, pace: Pace) -> None:
         """Show how far an epoch is; once, as soon as its steps tell, say how long everything will take."""
-        so_far = pace.step / pace.steps * pace.epoch_seconds
+        own = pace.step - pace.earlier
+        so_far = own / pace.steps * pace.epoch_seconds
         if self._begins:
             self._begins = False
             self._leave_out(self.elapsed_seconds - so_far)
@@ -315,7 +316,7 @@ class RetrainDisplay(_Display):
         left = (self._total - done) / self._costs[self._place] * pace.epoch_seconds
         if not self._told and so_far >= _TOLD_SECONDS:
             self._told = True
-            expected = Estimate(first_seconds=(left,), basis=f"from its first {plural(pace.step, 'step')}")
+            expected = Estimate(first_seconds=(left,), basis=f"from its first {plural(own, 'step')}")
             self._console.print(expected.sentence, markup=False)
         doing = f"{self._label}seed {seed} epoch {pace.epochs + 1}/{self._epochs}: step {pace.step}/{pace.steps}"
         self._draw(Text(f"{doing}, {rough_duration(left)} left"), done)

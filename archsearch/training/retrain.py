@@ -58,6 +58,7 @@ class Pace:
     Attributes:
         epochs: that are done.
         step, steps: done of the epoch in hand, and in all.
+        earlier: steps of the epoch in hand that were done before this call.
         epoch_seconds: what an epoch takes, scoring included, by its steps so far; the first ones, which choose kernels
             and take memory, do not count.
     """
@@ -66,6 +67,7 @@ class Pace:
     step: int
     steps: int
     epoch_seconds: float
+    earlier: int = 0
 
 
 _SCORED = 1 / 3  # of what an image takes to train, which is a pass forward and about two back
@@ -219,7 +221,10 @@ def _train(
     """Train what is left after the last whole checkpoint, and give the curve from the first epoch on."""
     curve: list[Epoch] = []
     state = files.latest(trainer.device)
+    begun = (0, 0)
     if state is not None:
+        if state.progress is not None:
+            begun = (state.epoch, state.progress.step)
         within = "" if state.progress is None else f" and {state.progress.step} steps"
         log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, trainer.epochs)
         trainer.restore(state)
@@ -250,13 +255,15 @@ def _train(
             chunk=chunk,
             on_progress=keep,
             progress_seconds=checkpoint_seconds,
-            on_steps=None if on_pace is None else _paced(trainer, on_pace),
+            on_steps=None if on_pace is None else _paced(trainer, on_pace, begun),
         )
     return tuple(curve)
 
 
-def _paced(trainer: Trainer, on_pace: Callable[[Pace], None]) -> Callable[[int, int, float], None]:
-    """`on_steps` of a training that tells its pace."""
+def _paced(
+    trainer: Trainer, on_pace: Callable[[Pace], None], begun: tuple[int, int] = (0, 0)
+) -> Callable[[int, int, float], None]:
+    """`on_steps` of a training that tells its pace; `begun`: epochs, and steps of the next, that were done before."""
     steps = trainer.steps_per_epoch
     scoring = 1.0 + _SCORED * trainer.eval_images / trainer.train_images
     first = (-1, 0, 0.0)  # chunk of the epoch in hand: the epochs before it, and its steps and seconds
@@ -267,6 +274,7 @@ def _paced(trainer: Trainer, on_pace: Callable[[Pace], None]) -> Callable[[int, 
             first = (epoch, step, seconds)
             return
         each = (seconds - first[2]) / (step - first[1])
-        on_pace(Pace(epochs=epoch, step=step, steps=steps, epoch_seconds=scoring * steps * each))
+        earlier = begun[1] if epoch == begun[0] else 0
+        on_pace(Pace(epochs=epoch, step=step, steps=steps, epoch_seconds=scoring * steps * each, earlier=earlier))
 
     return on_steps

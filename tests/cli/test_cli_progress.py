@@ -258,6 +258,15 @@ def test_two_fast_steps_after_a_slow_start_say_nothing_and_the_first_epoch_says_
     assert line.endswith("80 s left")  # 40 of 41 epochs of the 2 s that went by since one second of steps began
 
 
+def test_a_retraining_that_goes_on_within_an_epoch_says_its_time_from_the_steps_of_this_call() -> None:
+    text = io.StringIO()
+    with RetrainDisplay(epochs=2, seeds=1, console=Console(file=text, width=160)) as display:
+        for step in (52, 54, 55):
+            display.paced(0, Pace(epochs=0, step=step, steps=100, epoch_seconds=60.0, earlier=50))
+    # five steps take 3 s; one epoch and 45 steps, 87 s, are to come
+    assert text.getvalue() == "estimated time: 85 s (from its first 5 steps)\n"
+
+
 def test_the_time_left_of_a_retraining_does_not_count_decoding_and_waiting_as_epochs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -295,6 +295,15 @@ def test_the_pace_is_that_of_an_epochs_steps_after_its_first_chunk_and_scoring_i
     assert [pace.epoch_seconds for pace in told] == pytest.approx([50 * 7 / 6, 75 * 7 / 6, 50 * 7 / 6])
 
 
+def test_the_pace_says_how_many_steps_of_the_epoch_in_hand_were_done_before_this_call() -> None:
+    trainer: Any = SimpleNamespace(steps_per_epoch=100, train_images=600, eval_images=300)
+    told: list[Pace] = []
+    on_steps = _paced(trainer, told.append, (3, 50))
+    for epochs, step in ((3, 51), (3, 52), (4, 1), (4, 2)):
+        on_steps(epochs, step, 0.5 * step)
+    assert [(pace.step, pace.earlier) for pace in told] == [(52, 50), (2, 0)]
+
+
 def test_every_chunk_of_steps_is_told(dataset: Dataset, tmp_path: Path) -> None:
     told: list[Pace] = []
     retrain(dataset, tmp_path, epochs=1, on_pace=told.append)
