@@ -23,6 +23,7 @@ FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"]  # that a trainin
 ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
+OF_THE_SYSTEM = ("__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information")
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of a TIFF
 
 options = onnxruntime.SessionOptions()
@@ -82,7 +83,7 @@ def files_in(folder: Path) -> list[Path]:
             folders.clear()
             continue
         been.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "@eaDir"]
+        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in OF_THE_SYSTEM]
         found += [Path(place, name) for name in names if not name.startswith(".")]
     return sorted(found)
 

@@ -154,6 +154,9 @@ def test_the_inference_example_takes_the_files_of_a_folder_that_a_training_takes
             Image.new("RGB", (8, 8)).save(place / name, format="JPEG")
     (own / "bee").symlink_to(elsewhere)
     (own / "bee" / "again").symlink_to(own / "bee")
+    for name in ("__MACOSX", "lost+found", ".trash"):
+        (own / "ant" / name).mkdir()
+        Image.new("RGB", (8, 8)).save(own / "ant" / name / "three.png")
     listed = list_folder(tmp_path / "photos", name="photos", split=True).train.files
     example(own)
     ended = capsys.readouterr()
