@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -314,7 +315,7 @@ def normal_url(url: str) -> str:
             f"storage: '{url}' names no file, and workers cannot share a database in memory",
             hint="for example sqlite:///runs/archsearch.db",
         )
-    if "@" in (parsed.host or ""):
+    if parsed.get_backend_name() != "sqlite" and re.search("@.*/", f"{parsed.host}/{parsed.database}"):
         raise ConfigError(
             f"storage: a password or a user of '{without_password(url)}' holds an @ that is not escaped",
             hint="write it as %40, or the password into ~/.pgpass",

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text, update
+from sqlalchemy import Engine, create_engine, make_url, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from archsearch.errors import ConfigError, StoreError
@@ -219,7 +219,7 @@ def test_a_server_that_does_not_answer_is_one_error_without_the_password() -> No
     assert "me:***@127.0.0.1" in str(caught.value)
 
 
-@pytest.mark.parametrize("password", ["sec@ret", "s@cret@secret", "@ret"])
+@pytest.mark.parametrize("password", ["sec@ret", "s@cret@secret", "@ret", "s@e/c:ret", "s@cret/"])
 def test_a_password_with_an_at_sign_is_refused_before_a_driver_takes_its_end_for_the_host(password: str) -> None:
     with pytest.raises(ConfigError, match="holds an @ that is not escaped") as caught:
         Database(f"postgresql://me:{password}@127.0.0.1:1/db")
@@ -230,6 +230,10 @@ def test_a_password_with_an_at_sign_is_refused_before_a_driver_takes_its_end_for
 
 def test_an_escaped_at_sign_belongs_to_the_password() -> None:
     assert normal_url("postgresql://me:sec%40ret@127.0.0.1/db") == "postgresql+psycopg://me:sec%40ret@127.0.0.1/db"
+
+
+def test_a_database_may_have_an_at_sign_in_its_name() -> None:
+    assert make_url(normal_url("postgresql://me:secret@db1/a@b")).database == "a@b"
 
 
 @pytest.mark.parametrize("password", ["sec@ret", "s:e/c@r@ret", "//ret"])
