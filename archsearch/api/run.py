@@ -16,12 +16,13 @@ from archsearch.api.designed import DesignPlan, plan_config, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
-from archsearch.errors import ArchsearchError, ConfigError, OverrideError, first_line
+from archsearch.errors import ConfigError, OverrideError, first_line
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import OWN_TRIALS, Estimate, own_trials_estimate
+from archsearch.search.evaluate import FAILURES
 from archsearch.search.plan import RunPlan
 from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import CallbackList, Callbacks, Runtime
@@ -178,7 +179,7 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
 def _timed(*study: Any, **sizes: Any) -> Estimate | None:
     try:
         return timed_estimate(*study, **sizes)
-    except (ArchsearchError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         logger.warning("how long it will take is not known: %s", first_line(error))
         return None
 

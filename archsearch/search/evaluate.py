@@ -205,7 +205,7 @@ logger = logging.getLogger(__name__)
 _CLEAR = 3.0  # times its doubt that a first visit's latency is from a bound, for the bound to be decided by it
 
 # What ends a trial and not its worker. A database that is away or full, or a lost file, is none of it.
-_FAILURES = (
+FAILURES = (
     ArchsearchError,
     ArithmeticError,
     AssertionError,
@@ -331,7 +331,7 @@ class Evaluator:
             return work()
         except (StoreError, MeasurementMemoryError, BoardAwayError, torch.OutOfMemoryError):
             raise  # says nothing of the network: the worker ends, and its trial is given back
-        except _FAILURES as error:
+        except FAILURES as error:
             logger.warning(
                 "network %s failed: %s", spec.arch_id, error, exc_info=not isinstance(error, ArchsearchError)
             )

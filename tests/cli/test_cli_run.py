@@ -15,7 +15,7 @@ from makers import make_record
 from PIL import Image
 
 from archsearch.api.paths import open_database
-from archsearch.api.run import estimate, shorter
+from archsearch.api.run import estimate, estimate_without_images, shorter
 from archsearch.cli.run import _combinations
 from archsearch.designs import Design
 from archsearch.search.config import load_study
@@ -126,6 +126,17 @@ def test_without_its_images_too_a_plan_says_that_more_workers_may_share_a_gpu(
 
     assert planned().endswith("1 worker on cuda:0 or more, as many as do most together when the run begins")
     assert planned("--workers", "2").endswith("2 workers on cuda:0")
+
+
+def test_a_network_with_a_mistake_leaves_the_time_of_a_run_unknown_and_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def timed(*_: Any, **__: Any) -> Estimate:
+        raise NameError("name 'scael' is not defined")
+
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", timed)
+    assert estimate_without_images(load_study("cifar100", ()), Runtime(workers=1, device="cpu")) is None
+    assert "how long it will take is not known: name 'scael' is not defined" in caplog.text
 
 
 def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> None:
