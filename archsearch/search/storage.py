@@ -76,19 +76,21 @@ def check_proxy(database: Database, proxy: str, study: str) -> None:
         served = optuna_storage(database, proxy)
         opened.callback(close_storage, served)
         number = direct.get_study_id_from_name(study)
-        drawn = uuid.uuid4().hex
-        direct.set_study_system_attr(number, _DATABASE, drawn)
-        try:
-            there = served.get_study_system_attrs(served.get_study_id_from_name(study)).get(_DATABASE)
-        except KeyError:
-            there = None
-        # Another process may draw one at the same moment: that one's stands by now.
-        same = there in (drawn, direct.get_study_system_attrs(number)[_DATABASE])
-    if not same:
-        raise ConfigError(
-            f"optuna_proxy {proxy} serves another database than {database.safe_url}",
-            hint=f"start it with the same one: archsearch serve-storage --storage {database.safe_url}",
-        )
+        before, now = "", uuid.uuid4().hex
+        direct.set_study_system_attr(number, _DATABASE, now)
+        while before != now:  # other machines that begin may draw theirs while this one looks
+            before = direct.get_study_system_attrs(number)[_DATABASE]
+            try:
+                there = served.get_study_system_attrs(served.get_study_id_from_name(study)).get(_DATABASE)
+            except KeyError:
+                there = None
+            now = direct.get_study_system_attrs(number)[_DATABASE]
+            if there in (before, now):
+                return
+    raise ConfigError(
+        f"optuna_proxy {proxy} serves another database than {database.safe_url}",
+        hint=f"start it with the same one: archsearch serve-storage --storage {database.safe_url}",
+    )
 
 
 def need_grpc() -> None:

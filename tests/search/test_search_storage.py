@@ -336,6 +336,30 @@ def test_a_proxy_of_the_database_that_this_one_is_a_copy_of_is_refused(
     copy.close()
 
 
+def test_a_proxy_is_not_refused_while_other_machines_that_begin_are_checking_it(
+    database: Database, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(name="together")
+    OptunaStudy(database, config, config.search_space()).close()
+    served = optuna_storage(database)
+    others, read = list("cb"), served.get_study_system_attrs
+
+    def between_others(study_id: int) -> dict[str, Any]:
+        drawn = [others.pop()] if others else []
+        for each in drawn:  # before the proxy reads
+            served.set_study_system_attr(study_id, storage._DATABASE, each)
+        found = read(study_id)
+        for each in drawn:  # and after it
+            served.set_study_system_attr(study_id, storage._DATABASE, f"after {each}")
+        return found
+
+    monkeypatch.setattr(served, "get_study_system_attrs", between_others)
+    monkeypatch.setattr(
+        storage, "optuna_storage", lambda of, proxy=None: optuna_storage(of) if proxy is None else served
+    )
+    check_proxy(database, "db1:13000", config.name)
+
+
 def test_a_proxy_that_does_not_answer_is_named(
     database: Database, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
