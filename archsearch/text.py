@@ -197,7 +197,9 @@ _HIDDEN = "***"
 # To the last @: a password may hold one that is not escaped. `?+`: the colon of `scheme://` is never the password's.
 _OF_USER = re.compile(r"^((?:[^:/]*://)?+[^:]*):.*@", re.DOTALL)
 _PARAMETER = re.compile(r"([?&])([^=&]*)=([^&]*)")
-_KEYWORD = re.compile(r"(password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)  # as libpq has it
+# As libpq has it where there is no URL, whose parameters end at an & instead.
+_KEYWORD = re.compile(r"(password\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)+)", re.IGNORECASE | re.DOTALL)
+_SCHEME = re.compile(r"(?:--[\w-]+=)?[\w+.-]+://")  # also behind an option, as it was typed
 # Of libpq, psycopg and sqlite3. Drivers take passwords under many names, so all others are hidden.
 _HARMLESS = re.compile(
     r"application_name|cache|check_same_thread|connect_timeout|dbname|host|hostaddr|immutable|isolation_level|mode|options"
@@ -209,7 +211,8 @@ _HARMLESS = re.compile(
 def without_password(url: str) -> str:
     """A database's URL, or what was meant as one, with its password hidden, also one among its parameters."""
     if not url.startswith("sqlite"):  # its path may hold any character, and there is no user
-        url = _KEYWORD.sub(rf"\1{_HIDDEN}", _OF_USER.sub(rf"\1:{_HIDDEN}@", url))
+        url = _OF_USER.sub(rf"\1:{_HIDDEN}@", url)
+        url = url if _SCHEME.match(url) else _KEYWORD.sub(rf"\1{_HIDDEN}", url)
     return _PARAMETER.sub(_shown, url)
 
 

@@ -116,6 +116,7 @@ def test_a_pipe_is_no_terminal_where_continuous_integration_asks_for_colours(
         ),
         ("postgresql://me@db/x?pass%77ord=SECRET", "'postgresql://me@db/x?pass%77ord=***'"),
         ("--storage=postgresql+psycopg://me:SE@C/RET@db/x", "'--storage=postgresql+psycopg://me:***@db/x'"),
+        ("--storage=postgresql://db/x?password=SECRET&host=q", "'--storage=postgresql://db/x?password=***&host=q'"),
         ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro'"),
         ("proxy.epochs=3", "proxy.epochs=3"),
     ],

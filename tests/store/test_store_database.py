@@ -243,7 +243,7 @@ def test_a_password_is_hidden_in_what_is_no_url(password: str) -> None:
     assert "postgresql://me:***@host:port/x" in str(caught.value)
 
 
-@pytest.mark.parametrize("password", ["secret", "'my se\\'cret'", "s@e:cret"])
+@pytest.mark.parametrize("password", ["secret", "'my se\\'cret'", "s@e:cret", "se&cret", "my\\ se://cret"])
 def test_a_password_is_hidden_in_a_connection_string_of_libpq(password: str) -> None:
     with pytest.raises(ConfigError, match="not a database URL") as caught:
         normal_url(f"host=db1 user=me PassWord = {password} dbname=x")
