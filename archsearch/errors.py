@@ -61,7 +61,8 @@ def first_line(error: BaseException) -> str:
 
 # The lines that torch puts below every error of CUDA, or of HIP.
 _ADVICE = re.compile(
-    r"(CUDA|HIP) kernel errors might|For debugging consider|Compile with `TORCH_USE_|Search for `(cuda|hip)"
+    r"(CUDA|HIP) kernel errors might|Device-side assertions were explicitly omitted|For debugging consider"
+    r"|Compile with `TORCH_USE_|Search for `(cuda|hip)"
 )
 
 
