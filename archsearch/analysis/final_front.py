@@ -542,7 +542,7 @@ def _against(
         if rival is None:
             found.append(AgainstPublished(network=each))
             continue
-        gain = each.top1_percent - rival.top1_percent
+        gain = round(each.top1_percent - rival.top1_percent, 9)  # of means, which may be equal but for their last bit
         pair = [(network.row.score, network.seeds) for network in (each, rival)]
         half = _half_width(pair, spread, comparisons=count)
         needed = None
